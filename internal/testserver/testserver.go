@@ -1,0 +1,182 @@
+// Package testserver runs, inside the process and on loopback, servers that upgrade to
+// TLS, with a throwaway certificate authority. Demonstrations, explanations and tests
+// speak to them. They are written from the specifications, not from the client.
+package testserver
+
+import (
+	"bufio"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+
+	"tlsup/internal/testca"
+)
+
+// Host is the name that the servers' certificates are valid for, beside the loopback
+// addresses.
+const Host = "mail.example.org"
+
+// A protocol is the server's side of one protocol.
+type protocol struct {
+	// upgrade speaks cleartext up to and with the go-ahead; nil for TLS from the first byte.
+	upgrade func(*conn) error
+	// session speaks inside TLS until the client ends it.
+	session func(*conn) error
+	// talk is what a client may say inside TLS, line by line, ending the session.
+	talk []string
+}
+
+var servers = map[string]protocol{}
+
+// Names returns the protocols that there is a server for.
+func Names() []string {
+	var names []string
+	for name := range servers {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Talk returns what a client may say inside TLS to the server of a protocol, as lines
+// without their ends, the last of which ends the session.
+func Talk(name string) []string { return servers[name].talk }
+
+// A Server is listening on loopback.
+type Server struct {
+	CA   *testca.CA
+	Addr *net.TCPAddr
+
+	listener net.Listener
+	protocol protocol
+	config   *tls.Config
+	wait     sync.WaitGroup
+
+	mu    sync.Mutex
+	conns map[net.Conn]bool
+}
+
+// Start starts a server for the named protocol on a free port of 127.0.0.1. change, if
+// not nil, may alter the TLS settings. The caller closes it.
+func Start(name string, change func(*tls.Config)) (*Server, error) {
+	p, ok := servers[name]
+	if !ok {
+		return nil, fmt.Errorf("no server in the process for %s", name)
+	}
+	ca, err := testca.New("tlsup throwaway authority")
+	if err != nil {
+		return nil, err
+	}
+	cert, err := ca.Issue([]string{Host, "example.org", "localhost", "127.0.0.1", "::1"}, nil)
+	if err != nil {
+		return nil, err
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		CA: ca, Addr: l.Addr().(*net.TCPAddr), listener: l, protocol: p,
+		config: &tls.Config{Certificates: []tls.Certificate{cert}},
+		conns:  make(map[net.Conn]bool),
+	}
+	if change != nil {
+		change(s.config)
+	}
+	s.wait.Go(s.accept)
+	return s, nil
+}
+
+// Close stops the server and its connections.
+func (s *Server) Close() error {
+	err := s.listener.Close()
+	s.mu.Lock()
+	for c := range s.conns {
+		c.Close()
+	}
+	s.mu.Unlock()
+	s.wait.Wait()
+	return err
+}
+
+func (s *Server) accept() {
+	for {
+		nc, err := s.listener.Accept()
+		if err != nil {
+			return
+		}
+		s.mu.Lock()
+		s.conns[nc] = true
+		s.mu.Unlock()
+		s.wait.Go(func() {
+			s.serve(nc)
+			s.mu.Lock()
+			delete(s.conns, nc)
+			s.mu.Unlock()
+		})
+	}
+}
+
+// serve leads one connection through the upgrade and the session. Errors end it: the
+// client sees them.
+func (s *Server) serve(nc net.Conn) {
+	defer nc.Close()
+	c := &conn{Conn: nc, r: bufio.NewReader(nc), implicit: s.protocol.upgrade == nil}
+	if s.protocol.upgrade != nil {
+		if err := s.protocol.upgrade(c); err != nil {
+			return
+		}
+	}
+	if c.startTLS(s.config) != nil {
+		return
+	}
+	if err := s.protocol.session(c); err == nil || errors.Is(err, io.EOF) {
+		c.Conn.(*tls.Conn).CloseWrite()
+		// Wait for the client's own end, so that closing does not reset what it has yet to read.
+		io.Copy(io.Discard, c.r)
+	}
+}
+
+// conn is the server's end of a connection.
+type conn struct {
+	net.Conn
+	r        *bufio.Reader
+	implicit bool // TLS from the first byte
+}
+
+// startTLS runs the handshake. What the client sent behind its request in the clear
+// ends the connection.
+func (c *conn) startTLS(config *tls.Config) error {
+	if c.r.Buffered() > 0 {
+		return errors.New("cleartext behind the client's request")
+	}
+	tc := tls.Server(c.Conn, config)
+	if err := tc.Handshake(); err != nil {
+		return err
+	}
+	c.Conn, c.r = tc, bufio.NewReader(tc)
+	return nil
+}
+
+// readLine reads a line without its end.
+func (c *conn) readLine() (string, error) {
+	line, err := c.r.ReadString('\n')
+	return strings.TrimRight(line, "\r\n"), err
+}
+
+// send sends lines, each ended by CRLF.
+func (c *conn) send(lines ...string) error {
+	_, err := io.WriteString(c.Conn, strings.Join(lines, "\r\n")+"\r\n")
+	return err
+}
+
+// inTLS reports whether the handshake has been run.
+func (c *conn) inTLS() bool {
+	_, ok := c.Conn.(*tls.Conn)
+	return ok
+}

@@ -1,0 +1,168 @@
+package negotiate
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+)
+
+// Conn is the cleartext connection of an upgrade. Its reads are bounded, and what is
+// exchanged is traced. It is an io.Reader, io.ByteReader and io.Writer. Errors of the
+// connection come back as they are: Client turns them into words.
+type Conn struct {
+	// Greeting is left by the upgrade for a tunnel; see Upgraded.
+	Greeting []byte
+
+	conn  net.Conn
+	trace func(Line)
+	step  Step
+
+	buf      []byte // read from the connection, not yet consumed: buf[at:]
+	at       int
+	traced   int // buf[traced:at] is consumed and not yet traced
+	received int // bytes, in all
+	lines    int // lines or elements, in all
+}
+
+func newConn(conn net.Conn, trace func(Line)) *Conn {
+	return &Conn{conn: conn, trace: trace, step: Greeting}
+}
+
+// Step names the step that errors from now on belong to.
+func (c *Conn) Step(s Step) { c.step = s }
+
+// LocalAddr is the connection's local address.
+func (c *Conn) LocalAddr() net.Addr { return c.conn.LocalAddr() }
+
+// fill reads more bytes into the buffer.
+func (c *Conn) fill() error {
+	if c.received >= MaxBytes {
+		return fmt.Errorf("%w: over %d bytes", ErrTooLong, MaxBytes)
+	}
+	var chunk [4096]byte
+	n, err := c.conn.Read(chunk[:min(len(chunk), MaxBytes-c.received)])
+	if n > 0 {
+		c.received += n
+		c.buf = append(c.buf, chunk[:n]...)
+		if c.received == len(c.buf) && looksLikeTLS(c.buf) {
+			return ErrTLS
+		}
+		return nil
+	}
+	if err == nil {
+		err = io.ErrNoProgress
+	}
+	return err
+}
+
+// looksLikeTLS reports whether b starts with a TLS alert or handshake record
+// (RFC 8446, 5.1).
+func looksLikeTLS(b []byte) bool {
+	return len(b) >= 3 && (b[0] == recordAlert || b[0] == recordHandshake) && b[1] == 3 && 1 <= b[2] && b[2] <= 4
+}
+
+// ReadByte reads one byte, and nothing behind it is consumed.
+func (c *Conn) ReadByte() (byte, error) {
+	for c.at == len(c.buf) {
+		if err := c.fill(); err != nil {
+			return 0, err
+		}
+	}
+	b := c.buf[c.at]
+	c.at++
+	return b, nil
+}
+
+// Read reads up to len(p) bytes.
+func (c *Conn) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	for c.at == len(c.buf) {
+		if err := c.fill(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, c.buf[c.at:])
+	c.at += n
+	return n, nil
+}
+
+// ReadLine reads one line and returns it without its end, CRLF or LF.
+func (c *Conn) ReadLine() (string, error) {
+	from := 0
+	for {
+		if i := bytes.IndexByte(c.buf[c.at+from:], '\n'); i >= 0 {
+			line := c.buf[c.at : c.at+from+i]
+			c.at += from + i + 1
+			if err := c.Count(); err != nil {
+				return "", err
+			}
+			c.TraceRead()
+			return string(bytes.TrimSuffix(line, []byte("\r"))), nil
+		}
+		from = len(c.buf) - c.at
+		if err := c.fill(); err != nil {
+			if err == io.EOF && from > 0 {
+				err = io.ErrUnexpectedEOF
+			}
+			return "", err
+		}
+	}
+}
+
+// Count counts one line, element or packet against MaxLines.
+func (c *Conn) Count() error {
+	if c.lines++; c.lines > MaxLines {
+		return fmt.Errorf("%w: over %d lines", ErrTooLong, MaxLines)
+	}
+	return nil
+}
+
+// TraceRead traces what has been consumed since the last time as one line. ReadLine
+// does so by itself.
+func (c *Conn) TraceRead() {
+	text := c.buf[c.traced:c.at]
+	c.traced = c.at
+	if c.trace != nil && len(text) > 0 {
+		c.trace(Line{Server: true, Text: strings.TrimRight(string(text), "\r\n")})
+	}
+}
+
+// traceRest traces all that has come in and was not traced, so that a person can see
+// what an upgrade stumbled over.
+func (c *Conn) traceRest() {
+	rest := c.buf[c.traced:]
+	c.traced = len(c.buf)
+	if c.trace == nil || len(rest) == 0 {
+		return
+	}
+	for line := range strings.Lines(string(rest)) {
+		c.trace(Line{Server: true, Text: strings.TrimRight(line, "\r\n")})
+	}
+}
+
+// Write sends p as one line or packet of the exchange.
+func (c *Conn) Write(p []byte) (int, error) {
+	if c.trace != nil {
+		c.trace(Line{Text: strings.TrimRight(string(p), "\r\n")})
+	}
+	return c.conn.Write(p)
+}
+
+// WriteLine sends a line, ended by CRLF.
+func (c *Conn) WriteLine(line string) error {
+	if strings.ContainsAny(line, "\r\n\x00") {
+		return fmt.Errorf("a line to be sent contains a line end: %q", line)
+	}
+	_, err := c.Write([]byte(line + "\r\n"))
+	return err
+}
+
+// rest is what came in and was not consumed.
+func (c *Conn) rest() []byte { return c.buf[c.at:] }
+
+// unread is what came in of an answer that was never complete.
+func (c *Conn) unread() string { return string(c.buf[min(c.traced, c.at):]) }

@@ -1,0 +1,494 @@
+package negotiate
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"tlsup/internal/testca"
+)
+
+// An exchange is one recorded dialogue from testdata/PROTOCOL/CASE.txt:
+//
+//	# what the case shows
+//	name: client.example.org     the options (host, name, from), optional
+//	want: ok                     or the text that the error has to contain
+//	step: upgrade                the error's step, with an error
+//	hint: text                   what the hint has to contain, optional
+//	greeting: 220 x ESMTP\r\n    what a tunnel's client is shown, optional
+//
+//	S: 220 mail.example.org      sent by the server, with CRLF
+//	S- 220 mail.exam             sent by the server, as it stands
+//	C: EHLO client.example.org   expected of the client, with CRLF
+//	C- <starttls/>               expected of the client, as it stands
+//	close                        the server closes
+//	stall                        the server says nothing more
+//
+// Escapes of Go strings are understood: \x00, \r, \n, \\.
+type exchange struct {
+	file     string
+	options  Options
+	want     string
+	step     Step
+	hint     string
+	greeting *string
+	moves    []move
+}
+
+// A move is something that one side does.
+type move struct {
+	server bool
+	text   string // "" for close and stall
+	close  bool
+	stall  bool
+}
+
+func readExchange(t testing.TB, file string) exchange {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := exchange{file: file, options: Options{Host: "mail.example.org"}}
+	unquote := func(s string) string {
+		u, err := strconv.Unquote(`"` + strings.ReplaceAll(s, `"`, `\"`) + `"`)
+		if err != nil {
+			t.Fatalf("%s: %q: %v", file, s, err)
+		}
+		return u
+	}
+	for line := range strings.Lines(string(data)) {
+		line = strings.TrimRight(line, "\n")
+		key, value, _ := strings.Cut(line, ": ")
+		switch {
+		case line == "" || line[0] == '#':
+		case key == "host":
+			x.options.Host = value
+		case key == "name":
+			x.options.Name = unquote(value)
+		case key == "from":
+			x.options.From = unquote(value)
+		case key == "want":
+			x.want = value
+		case key == "step":
+			x.step = Step(value)
+		case key == "hint":
+			x.hint = value
+		case key == "greeting":
+			g := unquote(value)
+			x.greeting = &g
+		case key == "S" || key == "C":
+			x.moves = append(x.moves, move{server: key == "S", text: unquote(value) + "\r\n"})
+		case line == "S:" || line == "C:":
+			x.moves = append(x.moves, move{server: line[0] == 'S', text: "\r\n"})
+		case strings.HasPrefix(line, "S- ") || strings.HasPrefix(line, "C- "):
+			x.moves = append(x.moves, move{server: line[0] == 'S', text: unquote(line[3:])})
+		case line == "close":
+			x.moves = append(x.moves, move{server: true, close: true})
+		case line == "stall":
+			x.moves = append(x.moves, move{server: true, stall: true})
+		default:
+			t.Fatalf("%s: a line that says nothing: %q", file, line)
+		}
+	}
+	if x.want == "" {
+		t.Fatalf("%s: no want", file)
+	}
+	return x
+}
+
+// A segmentation is how the server's bytes are cut into writes.
+type segmentation struct {
+	name   string
+	writes func([]move) [][]byte // of consecutive moves of the server
+}
+
+var segmentations = []segmentation{
+	{"one segment", func(ms []move) [][]byte {
+		var all []byte
+		for _, m := range ms {
+			all = append(all, m.text...)
+		}
+		return [][]byte{all}
+	}},
+	{"line by line", func(ms []move) [][]byte {
+		var lines [][]byte
+		for _, m := range ms {
+			lines = append(lines, []byte(m.text))
+		}
+		return lines
+	}},
+	{"byte by byte", func(ms []move) [][]byte {
+		var bytes [][]byte
+		for _, m := range ms {
+			for i := range m.text {
+				bytes = append(bytes, []byte{m.text[i]})
+			}
+		}
+		return bytes
+	}},
+}
+
+// pair returns both ends of a TCP connection on loopback.
+func pair(t testing.TB) (client, server net.Conn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	client, err = net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err = l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close(); server.Close() })
+	return client, server
+}
+
+// play plays the server's side. It returns an error when the client says something else.
+func (x exchange) play(conn net.Conn, cut segmentation) error {
+	for i := 0; i < len(x.moves); {
+		m := x.moves[i]
+		if !m.server {
+			got := make([]byte, len(m.text))
+			n, err := io.ReadFull(conn, got)
+			if string(got[:n]) != m.text {
+				return fmt.Errorf("client said %q (%v), expected %q", got[:n], err, m.text)
+			}
+			i++
+			continue
+		}
+		var said []move
+		for ; i < len(x.moves) && x.moves[i].server && x.moves[i].text != ""; i++ {
+			said = append(said, x.moves[i])
+		}
+		for _, b := range cut.writes(said) {
+			if _, err := conn.Write(b); err != nil {
+				return nil // the client has had enough
+			}
+		}
+		if i < len(x.moves) && x.moves[i].close {
+			return conn.Close()
+		}
+		if i < len(x.moves) && x.moves[i].stall {
+			break
+		}
+	}
+	return nil
+}
+
+// stalls reports whether the exchange ends in silence.
+func (x exchange) stalls() bool {
+	return slices.ContainsFunc(x.moves, func(m move) bool { return m.stall })
+}
+
+// protocolsWithUpgrade lists the protocols that need exchanges.
+func protocolsWithUpgrade() []*Protocol {
+	return slices.DeleteFunc(All(), func(p *Protocol) bool { return p.Upgrade == nil })
+}
+
+func exchanges(t testing.TB, p *Protocol) []exchange {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join("testdata", p.Name, "*.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var xs []exchange
+	for _, file := range files {
+		xs = append(xs, readExchange(t, file))
+	}
+	return xs
+}
+
+// TestExchanges plays every recorded dialogue, cut into segments in every way.
+func TestExchanges(t *testing.T) {
+	for _, p := range protocolsWithUpgrade() {
+		xs := exchanges(t, p)
+		if !slices.ContainsFunc(xs, func(x exchange) bool { return x.want == "ok" }) {
+			t.Errorf("%s: no recorded exchange that succeeds", p.Name)
+		}
+		for _, x := range xs {
+			for _, cut := range segmentations {
+				t.Run(x.file+"/"+cut.name, func(t *testing.T) {
+					t.Parallel()
+					x.run(t, p, cut)
+				})
+			}
+		}
+	}
+}
+
+func (x exchange) run(t *testing.T, p *Protocol, cut segmentation) {
+	client, server := pair(t)
+	played := make(chan error, 1)
+	go func() { played <- x.play(server, cut) }()
+
+	timeout := 10 * time.Second
+	if x.stalls() {
+		timeout = 300 * time.Millisecond
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	o := x.options
+	var traced []string
+	o.Trace = func(l Line) { traced = append(traced, l.String()) }
+	up, err := Client(ctx, client, p, &o)
+	if x.want != "ok" {
+		if err == nil {
+			// Bytes that came too late to be seen in the buffer are found by the handshake.
+			err = tls.Client(up, &tls.Config{InsecureSkipVerify: true}).HandshakeContext(ctx)
+		}
+		client.Close()
+		if perr := <-played; perr != nil {
+			t.Error(perr)
+		}
+		x.checkError(t, err)
+		return
+	}
+	if err != nil {
+		t.Fatalf("%v\n%s", err, strings.Join(traced, "\n"))
+	}
+	if err := <-played; err != nil {
+		t.Error(err)
+	}
+	if x.greeting != nil && string(up.Greeting) != *x.greeting {
+		t.Errorf("a client is shown %q, want %q", up.Greeting, *x.greeting)
+	}
+	var said strings.Builder
+	for _, m := range x.moves {
+		if !m.server {
+			said.WriteString("C: " + strings.TrimRight(m.text, "\r\n") + "\n")
+		}
+	}
+	for _, line := range traced {
+		if rest, ok := strings.CutPrefix(line, "C: "); ok && !strings.Contains(said.String(), rest) {
+			t.Errorf("traced %q, which was not said", line)
+		}
+	}
+	handshake(t, ctx, up, server)
+}
+
+func (x exchange) checkError(t *testing.T, err error) {
+	t.Helper()
+	if err == nil {
+		t.Fatalf("no error, want %q", x.want)
+	}
+	if !strings.Contains(err.Error(), x.want) {
+		t.Errorf("error %q, want %q", err, x.want)
+	}
+	var cleartext *CleartextError
+	var own *Error
+	switch {
+	case errors.As(err, &own):
+		if x.step != "" && own.Step != x.step {
+			t.Errorf("step %q, want %q", own.Step, x.step)
+		}
+		if !strings.Contains(own.Hint, x.hint) {
+			t.Errorf("hint %q, want %q", own.Hint, x.hint)
+		}
+	case !errors.As(err, &cleartext) && !errors.As(err, new(*OptionError)):
+		t.Errorf("the error is a %T", err)
+	}
+}
+
+// handshake runs TLS over the upgraded connection and sends a line each way.
+func handshake(t *testing.T, ctx context.Context, up *Upgraded, server net.Conn) {
+	t.Helper()
+	config, roots := serverConfig(t, up.ServerName)
+	go func() {
+		s := tls.Server(server, config)
+		s.Write([]byte("inside\n"))
+	}()
+	tc := tls.Client(up, &tls.Config{ServerName: up.ServerName, RootCAs: roots.Pool()})
+	if err := tc.HandshakeContext(ctx); err != nil {
+		t.Fatal(err)
+	}
+	session, err := up.Finish(ctx, tc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, len("inside\n"))
+	if _, err := io.ReadFull(session, got); err != nil || string(got) != "inside\n" {
+		t.Errorf("read %q, %v", got, err)
+	}
+}
+
+func serverConfig(t testing.TB, names ...string) (*tls.Config, *testca.CA) {
+	t.Helper()
+	ca, err := testca.New("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := ca.Issue(names, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{cert}}, ca
+}
+
+// TestInjection sends bytes behind the go-ahead of every exchange that succeeds: in the
+// same segment, before the ClientHello, and in answer to it. None may reach TLS.
+func TestInjection(t *testing.T) {
+	for _, p := range protocolsWithUpgrade() {
+		for _, x := range exchanges(t, p) {
+			if x.want != "ok" {
+				continue
+			}
+			for _, injected := range []string{"X", " ", "\r\n", "250 injected\r\n", "\x16\x03\x03\x00\x01\x00"} {
+				t.Run(fmt.Sprintf("%s/%q", x.file, injected), func(t *testing.T) {
+					t.Parallel()
+					t.Run("same segment", func(t *testing.T) {
+						with := x
+						with.moves = append(slices.Clone(x.moves), move{server: true, text: injected})
+						with.expectCleartext(t, p, nil, nil)
+					})
+					t.Run("before the ClientHello", func(t *testing.T) {
+						x.expectCleartext(t, p, func(server, client net.Conn) {
+							server.Write([]byte(injected))
+							waitFor(t, client)
+						}, nil)
+					})
+					if injected[0] == recordHandshake {
+						return // a broken record: the handshake fails by itself
+					}
+					t.Run("in answer to the ClientHello", func(t *testing.T) {
+						x.expectCleartext(t, p, nil, func(server net.Conn) {
+							var b [1]byte
+							server.Read(b[:])
+							server.Write([]byte(injected))
+						})
+					})
+				})
+			}
+		}
+	}
+}
+
+// waitFor waits until something can be read from conn.
+func waitFor(t *testing.T, conn net.Conn) {
+	for range 1000 {
+		if len(arrived(conn)) > 0 {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+	t.Error("the injected bytes did not arrive")
+}
+
+// expectCleartext plays the exchange, with something done before the handshake, and
+// something in answer to it, and expects it to end for cleartext.
+func (x exchange) expectCleartext(t *testing.T, p *Protocol, before func(server, client net.Conn), answer func(net.Conn)) {
+	client, server := pair(t)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	played := make(chan error, 1)
+	go func() {
+		played <- x.play(server, segmentations[0])
+		if answer != nil {
+			answer(server)
+		}
+	}()
+	o := x.options
+	up, err := Client(ctx, client, p, &o)
+	if perr := <-played; perr != nil {
+		t.Fatal(perr)
+	}
+	if err == nil {
+		if before != nil {
+			before(server, client)
+		}
+		tc := tls.Client(up, &tls.Config{InsecureSkipVerify: true})
+		err = tc.HandshakeContext(ctx)
+	} else if before != nil || answer != nil {
+		t.Fatal(err)
+	}
+	var cleartext *CleartextError
+	if !errors.As(err, &cleartext) || !cleartext.Upgraded {
+		t.Fatalf("error %v (%T), want cleartext behind the go-ahead", err, err)
+	}
+	if before != nil {
+		server.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+		if n, _ := server.Read(make([]byte, 1)); n > 0 {
+			t.Error("a ClientHello was sent all the same")
+		}
+	}
+}
+
+// fuzzUpgrade feeds a server's bytes to a protocol's upgrade. Whatever they are, it
+// returns, within the bounds, and says nothing that no exchange has it say.
+func fuzzUpgrade(f *testing.F, name string) {
+	p := Find(name)
+	for _, x := range exchanges(f, p) {
+		var said []byte
+		for _, m := range x.moves {
+			if m.server {
+				said = append(said, m.text...)
+			}
+		}
+		f.Add(said)
+	}
+	f.Fuzz(func(t *testing.T, said []byte) {
+		conn := &scripted{said: said}
+		o := &Options{Host: "mail.example.org"}
+		if p.Names == OwnName {
+			o.Name = "client.example.org"
+		}
+		up, err := Client(context.Background(), conn, p, o)
+		if conn.read > MaxBytes {
+			t.Errorf("read %d bytes", conn.read)
+		}
+		if err == nil && conn.read < len(said) {
+			// What is left is the handshake's to refuse.
+			if n, err := up.Read(make([]byte, 16)); n > 0 && said[conn.read-n] != recordAlert && said[conn.read-n] != recordHandshake {
+				t.Errorf("%q reached TLS (%v)", said[conn.read-n:], err)
+			}
+		}
+		if err != nil && !errors.As(err, new(*Error)) {
+			t.Errorf("error %v is a %T", err, err)
+		}
+		if len(conn.sent) > 1024 {
+			t.Errorf("sent %d bytes", len(conn.sent))
+		}
+	})
+}
+
+// scripted is a connection on which a server says what it says, in small segments,
+// and closes.
+type scripted struct {
+	net.Conn
+	said []byte
+	read int
+	sent []byte
+}
+
+func (s *scripted) Read(p []byte) (int, error) {
+	if s.read == len(s.said) {
+		return 0, io.EOF
+	}
+	n := copy(p[:min(len(p), 7)], s.said[s.read:])
+	s.read += n
+	return n, nil
+}
+
+func (s *scripted) Write(p []byte) (int, error) {
+	s.sent = append(s.sent, p...)
+	return len(p), nil
+}
+
+func (s *scripted) SetDeadline(time.Time) error     { return nil }
+func (s *scripted) SetReadDeadline(time.Time) error { return nil }
+func (s *scripted) LocalAddr() net.Addr             { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)} }

@@ -1,0 +1,337 @@
+// Package negotiate performs the cleartext part of protocols that begin in the
+// clear and upgrade to TLS: SMTP's STARTTLS and its cousins.
+//
+// It takes a [net.Conn] and gives back what to run the TLS handshake on:
+//
+//	up, err := negotiate.Client(ctx, conn, negotiate.Find("imap"), &negotiate.Options{Host: "mail.example.org"})
+//	if err != nil {
+//		return err // *negotiate.Error: the step, the reason, what the server said
+//	}
+//	tlsConn := tls.Client(up, &tls.Config{ServerName: up.ServerName})
+//	if err := tlsConn.HandshakeContext(ctx); err != nil {
+//		return err
+//	}
+//	session, err := up.Finish(ctx, tlsConn)
+//
+// What holds for every protocol, whoever wrote its file:
+//
+//   - No upgrade, no session: [Client] returns an error unless the server gave
+//     its go-ahead in the form that the specification wants.
+//   - A byte that the server sent in the clear behind its go-ahead is an error,
+//     whether it came in the same segment, before the ClientHello was sent, or
+//     in place of the server's first TLS record.
+//   - All reads before TLS are bounded in bytes ([MaxBytes]), in lines or elements
+//     ([MaxLines]) and by the context.
+//   - Names are checked before they go into the wire.
+//
+// # How a protocol is described
+//
+// A protocol is a [Protocol] value in a file of its own. For most of them the
+// field Upgrade is all there is to write: it speaks cleartext on a bounded [Conn]
+// and returns nil at the server's go-ahead. The others fit like this:
+//
+//   - TLS from the first byte (imaps, xmpps): Upgrade is nil, ALPN and Port are set.
+//   - TDS wraps the records of the handshake in packets of its own: Upgrade
+//     exchanges PRELOGIN, Wrap gives a [Wrapper] that packs and unpacks, and whose
+//     HandshakeDone, called by [Upgraded.Finish], makes it transparent.
+//   - HTTP (RFC 2817) answers the upgrading request inside TLS: Upgrade returns at
+//     the 101, Inside reads the answer from the TLS session, bounded like the rest.
+//   - VNC and NBD go on negotiating inside TLS: Upgrade returns at the server's
+//     acknowledgement. What follows is the session's own and reaches the user of a
+//     pipe; a tunnel finishes it in the client's place.
+//   - XMPP needs a domain that may differ from the host: Names says what the name in
+//     Options is used for, and [Upgraded.ServerName] is the name that the certificate
+//     has to be valid for.
+//   - MySQL shifts its sequence numbers when SSLRequest has taken one. In the pipe that
+//     is the user's login packet, sent after the upgrade. Behind a tunnel the upgrade
+//     depends on the local client's login packet, so that the tunnel can't run Client
+//     first: such a protocol (PostgreSQL, TDS, VNC, NBD and FTP are others) leads both
+//     sides itself, from the same Conn and with the same Upgrade, and returns the two
+//     connections to copy between.
+//
+// A client that knows nothing of TLS, at the local end of a tunnel, still waits for
+// the greeting that the upgrade consumed: Upgrade leaves one in [Conn.Greeting], built
+// from fixed text and checked fields, never as it came.
+package negotiate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+)
+
+// A Protocol is one protocol that starts in the clear and upgrades to TLS, or its
+// sibling that speaks TLS from the first byte. Values are read-only.
+type Protocol struct {
+	Name    string   // the scheme, and the name for --starttls-proto; lower case
+	Aliases []string // other names for the same thing
+	Family  Family   // where it stands in lists
+	Title   string   // what it is, a few words
+	Port    int      // the registered port; 0 if there is none
+	ALPN    []string // protocol IDs to offer in the handshake (RFC 7301); nil for none
+	Specs   []string // where the upgrade is specified, "RFC 3207" first
+
+	// Implicit names the sibling that speaks TLS from the first byte; "" if there is none.
+	Implicit string
+	// Sibling is the opposite: the protocol that upgrades, named by one that does not.
+	Sibling string
+
+	// Lines tells that the protocol consists of lines that end in CRLF.
+	Lines bool
+	// Names says what Options.Name is used for.
+	Names NameUse
+	// From tells that the upgrade can name our own domain (Options.From).
+	From bool
+
+	// Recognise reports whether a server's first bytes look like this protocol's.
+	Recognise func(greeting []byte) bool
+	// Upgrade exchanges cleartext up to the server's go-ahead. It returns an *Error, or
+	// an error of c's own methods as it came. Nil: TLS from the first byte.
+	Upgrade func(c *Conn, o *Options) error
+	// Wrap, if not nil, gives the connection that the handshake is run on.
+	Wrap func(net.Conn) Wrapper
+	// Inside, if not nil, reads what the server owes inside TLS before the session begins.
+	Inside func(c *Conn, o *Options) error
+
+	// Remarks explain lines of the exchange.
+	Remarks []Remark
+	// Note says what there is to know beyond the exchange: what follows TLS.
+	Note string
+}
+
+// A Wrapper carries the records of a handshake in packets of the protocol's own.
+type Wrapper interface {
+	net.Conn
+	// HandshakeDone makes the wrapper transparent.
+	HandshakeDone()
+}
+
+// A Remark explains the first line of an exchange that starts with Prefix.
+type Remark struct {
+	Prefix string // "C: STARTTLS"
+	Text   string
+}
+
+// NameUse says what the name in Options is used for.
+type NameUse int
+
+const (
+	// NoName: the protocol sends no name.
+	NoName NameUse = iota
+	// OwnName: the client names itself (the argument of EHLO).
+	OwnName
+	// ServiceDomain: the client names the domain that it wants served, and the
+	// certificate is checked for that domain (RFC 6120, 13.7.2).
+	ServiceDomain
+)
+
+// Bounds of the cleartext phase of one connection.
+const (
+	MaxBytes = 64 << 10 // bytes read from the server
+	MaxLines = 1000     // lines or elements read from the server
+)
+
+// Options are the caller's wishes for one upgrade.
+type Options struct {
+	// Host is the name or address that the connection was made to, without a port.
+	Host string
+	// Name overrides the name that the protocol sends (see NameUse). Empty means: the
+	// machine's name or address for OwnName, Host for ServiceDomain.
+	Name string
+	// From is our own domain, for protocols in which a server calls a server. Empty
+	// leaves it out.
+	From string
+	// Trace, if not nil, is called for each line of the exchange.
+	Trace func(Line)
+}
+
+// A Line is one line, element or packet of a cleartext exchange, without its line
+// end. It is raw text from the network: escape it before you show it.
+type Line struct {
+	Server bool // sent by the server
+	Text   string
+}
+
+// String returns the line as it is written in specifications, unescaped: "C: STARTTLS".
+func (l Line) String() string {
+	if l.Server {
+		return "S: " + l.Text
+	}
+	return "C: " + l.Text
+}
+
+// Upgraded is a connection on which the server has given its go-ahead: the handshake
+// is due. It guards the connection until then: a byte in the clear behind the
+// go-ahead makes Write (of the ClientHello) or Read fail with a *CleartextError.
+type Upgraded struct {
+	net.Conn // bare, or wrapped in the protocol's packets
+
+	// ServerName is the name that the certificate has to be valid for.
+	ServerName string
+	// Greeting is what a client that knows nothing of TLS is to be shown in place of
+	// the greeting that the upgrade consumed; nil for nothing.
+	Greeting []byte
+
+	guard
+	protocol *Protocol
+	options  Options
+}
+
+// Client performs p's upgrade on conn as the client and returns what to run the TLS
+// handshake on. The context bounds it in time; its end interrupts a pending read.
+// On error, which is an *Error unless the context ended it, conn is of no use and is
+// still the caller's to close. For a protocol without an upgrade Client exchanges
+// nothing.
+func Client(ctx context.Context, conn net.Conn, p *Protocol, o *Options) (*Upgraded, error) {
+	options := *o
+	if err := checkOptions(p, &options); err != nil {
+		return nil, err
+	}
+	up := &Upgraded{Conn: conn, ServerName: options.Host, protocol: p, options: options}
+	up.guard.conn = conn
+	if p.Names == ServiceDomain {
+		up.ServerName = options.Name
+	}
+	if p.Upgrade == nil {
+		return up, nil
+	}
+	c := newConn(conn, options.Trace)
+	if err := within(ctx, conn, func() error { return p.Upgrade(c, &options) }); err != nil {
+		c.traceRest()
+		return nil, c.explain(ctx, p, err)
+	}
+	if rest := c.rest(); len(rest) > 0 {
+		return nil, c.explain(ctx, p, &CleartextError{Text: rest, Upgraded: true})
+	}
+	up.Greeting = c.Greeting
+	up.guard.upgraded = true
+	if p.Wrap != nil {
+		up.Conn = p.Wrap(conn)
+	}
+	return up, nil
+}
+
+// GoAhead returns what to run the handshake on when the caller has done the cleartext
+// part by itself and read the server's go-ahead. It guards conn as Client does.
+func GoAhead(conn net.Conn) *Upgraded {
+	up := &Upgraded{Conn: conn, protocol: &Protocol{}}
+	up.guard.conn, up.guard.upgraded = conn, true
+	return up
+}
+
+// Read reads from the connection and fails with a *CleartextError if the server's
+// first bytes are not a TLS record.
+func (u *Upgraded) Read(p []byte) (int, error) {
+	n, err := u.Conn.Read(p)
+	if u.guard.checked {
+		return n, err
+	}
+	return u.guard.checkRead(u.Conn, p[:n], err)
+}
+
+// Write writes to the connection. The first call sends the ClientHello, and fails with
+// a *CleartextError if the server has sent anything by then.
+func (u *Upgraded) Write(p []byte) (int, error) {
+	if !u.guard.started {
+		if err := u.guard.checkWrite(); err != nil {
+			return 0, err
+		}
+	}
+	return u.Conn.Write(p)
+}
+
+// CloseWrite shuts down the writing side of the connection where it has one.
+func (u *Upgraded) CloseWrite() error {
+	if c, ok := u.Conn.(interface{ CloseWrite() error }); ok {
+		return c.CloseWrite()
+	}
+	return nil
+}
+
+// Finish ends the upgrade inside session, the TLS session that was set up over u, and
+// returns what the protocol's own bytes are read from and written to. The context
+// bounds it in time. It fails with an *Error.
+func (u *Upgraded) Finish(ctx context.Context, session net.Conn) (net.Conn, error) {
+	if w, ok := u.Conn.(Wrapper); ok {
+		w.HandshakeDone()
+	}
+	if u.protocol.Inside == nil {
+		return session, nil
+	}
+	c := newConn(session, u.options.Trace)
+	if err := within(ctx, session, func() error { return u.protocol.Inside(c, &u.options) }); err != nil {
+		c.traceRest()
+		return nil, c.explain(ctx, u.protocol, err)
+	}
+	return &prefixConn{Conn: session, prefix: c.rest()}, nil
+}
+
+// prefixConn is a connection of which some bytes have been read already.
+type prefixConn struct {
+	net.Conn
+	prefix []byte
+}
+
+func (c *prefixConn) Read(p []byte) (int, error) {
+	if len(c.prefix) > 0 {
+		n := copy(p, c.prefix)
+		c.prefix = c.prefix[n:]
+		return n, nil
+	}
+	return c.Conn.Read(p)
+}
+
+func (c *prefixConn) CloseWrite() error {
+	return c.Conn.(interface{ CloseWrite() error }).CloseWrite()
+}
+
+// within runs f, whose reads and writes on conn end with the context.
+func within(ctx context.Context, conn net.Conn, f func() error) error {
+	deadline, _ := ctx.Deadline()
+	if err := conn.SetDeadline(deadline); err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	err := f()
+	if !stop() {
+		// The context has ended, and its function may still be about to set the deadline.
+		if err == nil {
+			err = ctx.Err()
+		}
+		return err
+	}
+	return errors.Join(err, conn.SetDeadline(time.Time{}))
+}
+
+// checkOptions refuses what the protocol can't use and fills in what is missing.
+func checkOptions(p *Protocol, o *Options) error {
+	refuse := func(format string, args ...any) error {
+		return &OptionError{Err: fmt.Errorf(format, args...)}
+	}
+	switch {
+	case o.Name != "" && p.Names == NoName:
+		return refuse("%s sends no name, %q can't be used", p.Name, o.Name)
+	case o.From != "" && !p.From:
+		return refuse("%s does not name our own domain, %q can't be used", p.Name, o.From)
+	}
+	if o.Name == "" && p.Names == ServiceDomain {
+		o.Name = o.Host
+	}
+	check := checkHelloName
+	if p.Names == ServiceDomain {
+		check = checkDomain
+	}
+	if o.Name != "" {
+		if err := check(o.Name); err != nil {
+			return &OptionError{Err: err}
+		}
+	}
+	if o.From != "" {
+		if err := checkDomain(o.From); err != nil {
+			return &OptionError{Err: err}
+		}
+	}
+	return nil
+}

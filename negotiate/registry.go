@@ -1,0 +1,90 @@
+package negotiate
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A Family groups protocols in lists.
+type Family int
+
+const (
+	General Family = iota
+	Mail
+	Chat
+	Directory
+	Database
+	Files
+	Remote
+)
+
+var protocols []*Protocol
+
+// register adds a protocol to the registry; a name that is taken is a mistake in the
+// program.
+func register(p *Protocol) *Protocol {
+	for _, name := range append([]string{p.Name}, p.Aliases...) {
+		if Find(name) != nil {
+			panic(fmt.Sprintf("negotiate: two protocols are called %q", name))
+		}
+	}
+	at, _ := slices.BinarySearchFunc(protocols, p, func(a, b *Protocol) int {
+		return cmp.Or(cmp.Compare(a.Family, b.Family), strings.Compare(a.Name, b.Name))
+	})
+	protocols = slices.Insert(protocols, at, p)
+	return p
+}
+
+// All returns every protocol, by family and name.
+func All() []*Protocol { return slices.Clone(protocols) }
+
+// Default is the protocol that examples use when none is named.
+func Default() *Protocol { return smtp }
+
+// TLS is the protocol that is nothing but TLS from the first byte.
+func TLS() *Protocol { return implicitTLS }
+
+// Find returns the protocol of that name or alias, in any case, or nil.
+func Find(name string) *Protocol {
+	for _, p := range protocols {
+		if strings.EqualFold(p.Name, name) || slices.ContainsFunc(p.Aliases, func(a string) bool { return strings.EqualFold(a, name) }) {
+			return p
+		}
+	}
+	return nil
+}
+
+// Recognise returns the protocols that upgrade and whose servers greet like this, the
+// one whose port it is first.
+func Recognise(greeting []byte, port int) []*Protocol {
+	var found []*Protocol
+	for _, p := range protocols {
+		if p.Recognise != nil && p.Recognise(greeting) {
+			found = append(found, p)
+		}
+	}
+	slices.SortStableFunc(found, func(a, b *Protocol) int {
+		switch {
+		case a.Port == b.Port:
+			return 0
+		case a.Port == port:
+			return -1
+		case b.Port == port:
+			return 1
+		}
+		return 0
+	})
+	return found
+}
+
+// OnPort returns the protocol registered for a port, or nil.
+func OnPort(port int) *Protocol {
+	for _, p := range protocols {
+		if p.Port == port {
+			return p
+		}
+	}
+	return nil
+}
