@@ -1,0 +1,257 @@
+package record
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tlsup/internal/testca"
+)
+
+// sessions returns both ends of a TLS session, the client's through a Conn, and the
+// client's bare connection.
+func sessions(t testing.TB, bareClient, bareServer net.Conn) (*Session, *tls.Conn) {
+	t.Helper()
+	ca, err := testca.New("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := ca.Issue([]string{"localhost"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	under := NewConn(bareClient)
+	client := tls.Client(under, &tls.Config{ServerName: "localhost", RootCAs: ca.Pool()})
+	server := tls.Server(bareServer, &tls.Config{Certificates: []tls.Certificate{cert}})
+	done := make(chan error, 1)
+	go func() { done <- server.Handshake() }()
+	if err := client.Handshake(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { bareClient.Close(); bareServer.Close() })
+	return NewSession(client, client, under), server
+}
+
+func tcpPair(t testing.TB) (net.Conn, net.Conn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	a, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a, b
+}
+
+// segmented reads and writes a random number of bytes at a time.
+type segmented struct {
+	net.Conn
+	rand *rand.Rand
+}
+
+func (s segmented) Read(p []byte) (int, error) {
+	return s.Conn.Read(p[:1+s.rand.IntN(min(len(p), 1<<s.rand.IntN(18)))])
+}
+
+// TestWhatGoesInComesOut sends random amounts both ways over randomly cut segments.
+func TestWhatGoesInComesOut(t *testing.T) {
+	for seed := range uint64(20) {
+		a, b := tcpPair(t)
+		client, server := sessions(t, segmented{a, rand.New(rand.NewPCG(seed, 1))}, b)
+		random := rand.New(rand.NewPCG(seed, 2))
+		sent := make([]byte, random.IntN(1<<20))
+		for i := range sent {
+			sent[i] = byte(random.Uint32())
+		}
+		// The server echoes, and ends with close_notify when the client does.
+		go func() {
+			io.Copy(server, server)
+			server.CloseWrite()
+		}()
+		go func() {
+			chunks := rand.New(rand.NewPCG(seed, 3))
+			for rest := sent; len(rest) > 0; {
+				n := 1 + chunks.IntN(min(len(rest), 1<<chunks.IntN(19)))
+				if _, err := client.Write(rest[:n]); err != nil {
+					t.Error(err)
+				}
+				rest = rest[n:]
+			}
+			client.CloseWrite()
+		}()
+		var got bytes.Buffer
+		buf := make([]byte, 1+random.IntN(200<<10))
+		if _, err := io.CopyBuffer(&got, struct{ io.Reader }{client}, buf); err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		if !bytes.Equal(got.Bytes(), sent) {
+			t.Fatalf("seed %d: %d bytes went in, %d others came out", seed, len(sent), got.Len())
+		}
+	}
+}
+
+// TestAByteNeverWaits proves that neither direction holds back what is there: in a
+// bubble of fake time in which nothing moves unless it was flushed.
+func TestAByteNeverWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := net.Pipe()
+		client, server := sessions(t, a, b)
+		go io.Copy(server, server)
+		start := time.Now()
+		for range 100 {
+			if _, err := client.Write([]byte("x")); err != nil {
+				t.Fatal(err)
+			}
+			buf := make([]byte, 64<<10)
+			if n, err := client.Read(buf); n != 1 || err != nil {
+				t.Fatal(n, err)
+			}
+		}
+		if d := time.Since(start); d != 0 {
+			t.Errorf("100 round trips waited %v", d)
+		}
+		a.Close()
+		b.Close()
+	})
+}
+
+// TestIncompleteRecord: one that has not come whole holds back nothing in front of it.
+func TestIncompleteRecord(t *testing.T) {
+	a, b := tcpPair(t)
+	gate := &gate{Conn: b}
+	client, server := sessions(t, a, gate)
+	gate.hold = true
+	server.Write([]byte("data"))
+	server.Write(make([]byte, 1000))
+	b.Write(gate.held[:len(gate.held)-500])
+	buf := make([]byte, 64<<10)
+	n, err := client.Read(buf)
+	if err != nil || string(buf[:n]) != "data" {
+		t.Fatalf("%q, %v", buf[:n], err)
+	}
+	b.Write(gate.held[len(gate.held)-500:])
+	if n, err := client.Read(buf); n != 1000 || err != nil {
+		t.Fatal(n, err)
+	}
+}
+
+// TestNoBlock: a record without data (a session ticket, a key update) behind one with
+// data makes crypto/tls ask for another; that must not wait, nor end the session.
+func TestNoBlock(t *testing.T) {
+	a, b := tcpPair(t)
+	client, server := sessions(t, a, b)
+	buf := make([]byte, 64<<10)
+	for range 3 {
+		client.under.noBlock = true
+		if n, err := client.TLS.Read(buf); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatal(n, err)
+		}
+		client.under.noBlock = false
+		server.Write([]byte("data"))
+		if n, err := client.Read(buf); n != 4 || err != nil {
+			t.Fatal(n, err)
+		}
+	}
+}
+
+// gate keeps what is written while it holds.
+type gate struct {
+	net.Conn
+	hold bool
+	held []byte
+}
+
+func (g *gate) Write(p []byte) (int, error) {
+	if g.hold {
+		g.held = append(g.held, p...)
+		return len(p), nil
+	}
+	return g.Conn.Write(p)
+}
+
+// TestEnds tells close_notify from each kind of cut.
+func TestEnds(t *testing.T) {
+	data := []byte("some data")
+	for _, test := range []struct {
+		name string
+		end  func(server *tls.Conn, bare net.Conn)
+		want error
+	}{
+		{"close_notify", func(s *tls.Conn, _ net.Conn) { s.CloseWrite() }, io.EOF},
+		{"close_notify and end of the connection", func(s *tls.Conn, _ net.Conn) { s.Close() }, io.EOF},
+		{"cut between records", func(_ *tls.Conn, bare net.Conn) { bare.Close() }, ErrCut},
+		{"cut inside a header", func(_ *tls.Conn, bare net.Conn) { bare.Write([]byte{23, 3, 3}); bare.Close() }, ErrCutInside},
+		{"cut inside a record", func(_ *tls.Conn, bare net.Conn) { bare.Write([]byte{23, 3, 3, 1, 0, 9}); bare.Close() }, ErrCutInside},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			a, b := tcpPair(t)
+			client, server := sessions(t, a, b)
+			server.Write(data)
+			test.end(server, b)
+			got, err := io.ReadAll(struct{ io.Reader }{client})
+			if test.want == io.EOF {
+				test.want = nil
+			}
+			if !errors.Is(err, test.want) || test.want == nil && err != nil {
+				t.Errorf("error %v, want %v", err, test.want)
+			}
+			if !bytes.Equal(got, data) {
+				t.Errorf("read %q", got)
+			}
+		})
+	}
+}
+
+func BenchmarkSession(b *testing.B) {
+	for _, way := range []string{"write", "read"} {
+		b.Run(way, func(b *testing.B) {
+			x, y := tcpPair(b)
+			client, server := sessions(b, x, y)
+			buf, peer := make([]byte, 128<<10), make([]byte, 128<<10)
+			b.SetBytes(int64(len(buf)))
+			b.ReportAllocs()
+			if way == "write" {
+				go io.CopyBuffer(io.Discard, struct{ io.Reader }{server}, peer)
+				for b.Loop() {
+					if _, err := client.Write(buf); err != nil {
+						b.Fatal(err)
+					}
+				}
+				return
+			}
+			go func() {
+				for {
+					if _, err := server.Write(peer); err != nil {
+						return
+					}
+				}
+			}()
+			for b.Loop() {
+				for n := 0; n < len(buf); {
+					m, err := client.Read(buf)
+					if err != nil {
+						b.Fatal(err)
+					}
+					n += m
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,84 @@
+package record
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"sync/atomic"
+)
+
+var (
+	// ErrCut is what Read returns when the peer ended the connection without
+	// close_notify (RFC 8446, 6.1): what came may not be all that was sent.
+	ErrCut = errors.New("peer cut the TLS stream without close_notify")
+	// ErrCutInside is the same in the middle of a record: data was certainly lost.
+	ErrCutInside = errors.New("peer cut the TLS stream in the middle of a record")
+)
+
+// Session is a TLS session over a Conn. Its Read returns io.EOF only for a
+// close_notify; ErrCut or ErrCutInside for a stream that was cut.
+type Session struct {
+	net.Conn // what the session's bytes are read from: the tls.Conn or a wrapper of it
+
+	TLS    *tls.Conn
+	under  *Conn
+	closed atomic.Bool // close_notify was sent
+}
+
+// NewSession returns the session whose records pass through under. conn is where its
+// bytes are read and written, tlsConn itself or what an upgrade made of it.
+func NewSession(conn net.Conn, tlsConn *tls.Conn, under *Conn) *Session {
+	return &Session{Conn: conn, TLS: tlsConn, under: under}
+}
+
+// Read waits for data, then returns all that is there and fits: of several records if p
+// has room for them.
+func (s *Session) Read(p []byte) (int, error) {
+	n, err := s.Conn.Read(p)
+	if err != nil {
+		return n, s.ended(err)
+	}
+	s.under.noBlock = true
+	for len(p)-n >= maxData && s.under.pending() {
+		m, err := s.Conn.Read(p[n:])
+		n += m
+		if err != nil {
+			break // it stays, and the next Read meets it
+		}
+	}
+	s.under.noBlock = false
+	return n, nil
+}
+
+// ended tells a close_notify from a cut: crypto/tls takes the network's end between two
+// records for a clean one.
+func (s *Session) ended(err error) error {
+	switch {
+	case err == io.EOF && s.under.cut():
+		return ErrCut
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return ErrCutInside
+	}
+	return err
+}
+
+// Write sends p at once, in as few writes to the network as possible.
+func (s *Session) Write(p []byte) (int, error) {
+	if len(p) <= maxData {
+		return s.Conn.Write(p)
+	}
+	return s.under.collected(func() (int, error) { return s.Conn.Write(p) })
+}
+
+// CloseWrite sends close_notify: this side has nothing more to say. Reading goes on.
+func (s *Session) CloseWrite() error {
+	if s.closed.Swap(true) {
+		return nil
+	}
+	return s.TLS.CloseWrite()
+}
+
+// Abort closes the connection without close_notify, so that the peer can't take what it
+// has received for all there was.
+func (s *Session) Abort() error { return s.under.Conn.Close() }
