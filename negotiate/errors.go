@@ -77,15 +77,23 @@ func (e *CleartextError) Error() string {
 	return "server answers in the clear: " + quote.Short(string(e.Text))
 }
 
-// Refused is the error for an answer that says no.
-func Refused(answer string) error {
-	return fmt.Errorf("%w: %s", ErrRefused, quote.Short(answer))
+// An AnswerError is an answer that ends the upgrade.
+type AnswerError struct {
+	Err  error  // ErrRefused or ErrUnexpected
+	Text string // what the server said, raw
 }
 
+// Error quotes the answer, escaped and cut.
+func (e *AnswerError) Error() string { return e.Err.Error() + ": " + quote.Short(e.Text) }
+
+// Unwrap returns ErrRefused or ErrUnexpected.
+func (e *AnswerError) Unwrap() error { return e.Err }
+
+// Refused is the error for an answer that says no.
+func Refused(answer string) error { return &AnswerError{ErrRefused, answer} }
+
 // Unexpected is the error for an answer that the protocol does not allow here.
-func Unexpected(answer string) error {
-	return fmt.Errorf("%w: %s", ErrUnexpected, quote.Short(answer))
-}
+func Unexpected(answer string) error { return &AnswerError{ErrUnexpected, answer} }
 
 // NotOffered is the error for a server without the capability.
 func NotOffered(capability string) error {

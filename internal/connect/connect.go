@@ -1,0 +1,218 @@
+// Package connect leads from a target to a TLS session: it dials, upgrades and shakes
+// hands. Pipe, tunnel and demonstrations all begin here.
+package connect
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"syscall"
+
+	"tlsup/internal/quote"
+	"tlsup/internal/record"
+	"tlsup/internal/trust"
+	"tlsup/negotiate"
+)
+
+// Options say how to connect.
+type Options struct {
+	Network string // "tcp", or "tcp4" or "tcp6" for one family only
+	Name    string // the name that the upgrade sends (negotiate.Options.Name)
+	From    string // our own domain (negotiate.Options.From)
+	Trust   *trust.Config
+
+	// Trace, if not nil, is called for each line of the cleartext exchange.
+	Trace func(negotiate.Line)
+	// Dialing, if not nil, is called with each address before it is tried; two may be
+	// tried at once.
+	Dialing func(address string)
+}
+
+// Open dials the target, upgrades and shakes hands. The context bounds all of it. Errors are
+// *Error, or *negotiate.OptionError before anything is sent.
+func Open(ctx context.Context, t Target, o *Options) (*record.Session, error) {
+	conn, err := Connect(ctx, t, o)
+	if err != nil {
+		return nil, err
+	}
+	session, err := open(ctx, conn, t, o)
+	if err != nil {
+		conn.Close()
+	}
+	return session, err
+}
+
+func open(ctx context.Context, conn net.Conn, t Target, o *Options) (*record.Session, error) {
+	up, err := negotiate.Client(ctx, conn, t.Protocol, &negotiate.Options{
+		Host: t.ServerName(), Name: o.Name, From: o.From, Trace: o.Trace,
+	})
+	if err != nil {
+		return nil, t.upgradeError(err)
+	}
+	return Secure(ctx, up, t, o)
+}
+
+// Connect dials the target: all addresses of a name, IPv6 and IPv4 side by side
+// (RFC 8305). Errors are *Error.
+func Connect(ctx context.Context, t Target, o *Options) (net.Conn, error) {
+	d := net.Dialer{}
+	if o.Dialing != nil {
+		d.ControlContext = func(_ context.Context, _, address string, _ syscall.RawConn) error {
+			o.Dialing(address)
+			return nil
+		}
+	}
+	network, address := o.Network, t.Address()
+	if t.Socket != "" {
+		network, address = "unix", t.Socket
+	}
+	conn, err := d.DialContext(ctx, network, address)
+	if err == nil {
+		return conn, nil
+	}
+	return nil, t.dialError(ctx, err)
+}
+
+func (t Target) dialError(ctx context.Context, err error) error {
+	e := &Error{Target: t.Address(), Step: Dial, Err: err}
+	var dns *net.DNSError
+	var op *net.OpError
+	var missing *net.AddrError
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
+		return context.Cause(ctx)
+	case errors.As(err, &missing):
+		e.Step, e.Err = Resolve, fmt.Errorf("%s has %s", quote.Escape(missing.Addr), missing.Err)
+		e.Hint = "-4 and -6 restrict the addresses that are tried"
+	case errors.As(err, &dns):
+		e.Step, e.Err = Resolve, fmt.Errorf("%s: %s", quote.Escape(dns.Name), dns.Err)
+	case errors.As(err, &op):
+		reason := op.Err
+		var sys *os.SyscallError
+		if errors.As(reason, &sys) {
+			reason = sys.Err
+		}
+		if os.IsTimeout(err) {
+			reason = errors.New("no answer in time")
+		}
+		e.Err = reason
+		if op.Addr != nil && op.Addr.String() != t.Address() {
+			e.Err = fmt.Errorf("%s: %w", op.Addr, reason)
+		}
+	}
+	return e
+}
+
+// Secure runs the handshake over up, verifies the certificate and finishes the
+// upgrade. On error the connection is still the caller's to close. Errors are *Error.
+func Secure(ctx context.Context, up *negotiate.Upgraded, t Target, o *Options) (*record.Session, error) {
+	under := record.NewConn(up)
+	config := o.Trust.Client(up.ServerName, t.Protocol.ALPN)
+	tlsConn := tls.Client(under, config)
+	if err := tlsConn.HandshakeContext(ctx); err != nil {
+		return nil, t.handshakeError(ctx, err)
+	}
+	conn, err := up.Finish(ctx, tlsConn)
+	if err != nil {
+		return nil, t.upgradeError(err)
+	}
+	return record.NewSession(conn, tlsConn, under), nil
+}
+
+// upgradeError gives an error of negotiate the target, and a hint where it has none.
+func (t Target) upgradeError(err error) error {
+	var own *negotiate.Error
+	if !errors.As(err, &own) {
+		return err
+	}
+	e := &Error{Target: t.Address(), Step: Step(own.Step), Err: own.Err, Hint: own.Hint}
+	if e.Hint != "" {
+		return e
+	}
+	implicit := t.implicit()
+	var answer *negotiate.AnswerError
+	switch {
+	case errors.Is(err, negotiate.ErrTLS):
+		e.Hint = "try " + t.Command(implicit)
+	case errors.Is(err, negotiate.ErrSilent) && own.Step == negotiate.Greeting && t.Port == implicit.Port:
+		e.Hint = fmt.Sprintf("port %d is for TLS from the first byte: %s", t.Port, t.Command(implicit))
+	case (errors.Is(err, negotiate.ErrSilent) || errors.Is(err, negotiate.ErrClosed)) && own.Step == negotiate.Greeting:
+		e.Hint = "a server that waits may want TLS from the first byte: " + t.Command(implicit)
+	case errors.As(err, &answer) && own.Step == negotiate.Greeting:
+		e.Hint = t.looksLike([]byte(answer.Text))
+	}
+	return e
+}
+
+// implicit is the protocol that speaks TLS from the first byte in place of the target's.
+func (t Target) implicit() *negotiate.Protocol {
+	if p := negotiate.Find(t.Protocol.Implicit); p != nil {
+		return p
+	}
+	return negotiate.TLS()
+}
+
+// handshakeError tells what the handshake met: a certificate, cleartext, an alert, or
+// nothing.
+func (t Target) handshakeError(ctx context.Context, err error) error {
+	e := &Error{Target: t.Address(), Step: Handshake, Err: err}
+	var untrusted *trust.Error
+	var cleartext *negotiate.CleartextError
+	switch {
+	case errors.As(err, &untrusted):
+		e.Step, e.Err, e.Hint = Verify, untrusted, untrusted.Hint()
+	case errors.As(err, &cleartext):
+		e.Err = cleartext
+		if cleartext.Upgraded {
+			e.Step = Upgrade
+		} else {
+			e.Hint = t.looksLike(cleartext.Text)
+		}
+	case errors.Is(ctx.Err(), context.Canceled):
+		return context.Cause(ctx)
+	case os.IsTimeout(err) || errors.Is(err, context.DeadlineExceeded):
+		e.Err = errors.New("no answer in time")
+		e.Hint = t.portHint()
+	case isClosed(err):
+		e.Err = errors.New("server closed the connection in the handshake")
+		e.Hint = t.portHint()
+	default:
+		if e.Hint = trust.HandshakeHint(err); e.Hint == "" {
+			e.Hint = t.portHint()
+		}
+	}
+	return e
+}
+
+// looksLike names the protocol that greets like this, and the command that would work.
+func (t Target) looksLike(text []byte) string {
+	found := negotiate.Recognise(text, t.Port)
+	if len(found) == 0 {
+		return t.portHint()
+	}
+	if found[0] == t.Protocol {
+		return ""
+	}
+	return fmt.Sprintf("that looks like %s: %s", found[0].Name, t.Command(found[0]))
+}
+
+// portHint names the protocol whose port it is, if that is another way of starting TLS.
+func (t Target) portHint() string {
+	p := negotiate.OnPort(t.Port)
+	if t.Socket != "" || p == nil || p == t.Protocol || p == negotiate.TLS() || p.Upgrade == nil && t.Protocol.Upgrade == nil {
+		return ""
+	}
+	if p.Upgrade == nil {
+		return fmt.Sprintf("port %d is for TLS from the first byte: %s", t.Port, t.Command(p))
+	}
+	return fmt.Sprintf("port %d is where %s starts in the clear: %s", t.Port, p.Name, t.Command(p))
+}
+
+func isClosed(err error) bool {
+	return errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+}
