@@ -1,66 +1,233 @@
-// Package trust decides whom a TLS client believes: it makes TLS settings from
-// the user's options, verifies certificates, and says in words what was agreed
-// and what is wrong.
+// Package trust decides whom a TLS client believes. It makes TLS settings from the
+// user's options ([Load], [Config.Client]), verifies the certificate of each session,
+// and says in words what was agreed ([Config.Describe]) and what is wrong ([Error]).
+//
+// crypto/tls verifies for the name that it sends as SNI. Here the two may differ, and a
+// refusal has to explain itself, so that the verification is this package's own, by
+// [x509.Certificate.Verify], in each handshake, resumed or not.
 package trust
 
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+
+	"tlsup/internal/quote"
 )
 
-// Settings are the user's wishes as given on the command line. The zero value
-// is the safe default.
+// Settings are the user's wishes as given on the command line. The zero value is the
+// safe default.
 type Settings struct {
-	CAFiles        []string // --x509cafile: PEM files or directories; none: the system's roots
-	CertFile       string   // --x509certfile: PEM
-	KeyFile        string   // --x509keyfile: PEM
-	SNI            *string  // --sni-hostname; nil: the name to verify; "": none is sent
-	VerifyName     string   // --verify-hostname; "": the server's name
-	Insecure       bool     // --insecure
-	ALPN           []string // --alpn; nil: the protocol's own
-	TLSMin, TLSMax string   // --tls-min, --tls-max: "1.0" to "1.3"; "": 1.2 and 1.3
-	Ciphers        string   // --ciphers: separated by commas or colons
-	Groups         string   // --groups: separated by commas or colons
+	// CAFiles (--x509cafile) are PEM files, or directories of them. They replace the
+	// system's roots; none means the system's roots.
+	CAFiles []string
+	// CertFile (--x509certfile) is a PEM file with the client's own certificate, followed
+	// by its intermediates; "" for none.
+	CertFile string
+	// KeyFile (--x509keyfile) is a PEM file with the key of CertFile: PKCS#8, PKCS#1 or
+	// SEC 1, perhaps encrypted (RFC 5958, RFC 1421).
+	KeyFile string
+	// SNI (--sni-hostname) is the name sent (RFC 6066, 3). Nil: the name to verify, unless
+	// it is an address. Empty: none is sent.
+	SNI *string
+	// VerifyName (--verify-hostname) is the name or address that the certificate has to be
+	// valid for. Empty: the server's name.
+	VerifyName string
+	// Insecure (--insecure) lets certificates pass that are not trusted.
+	Insecure bool
+	// ALPN (--alpn) are the protocols offered (RFC 7301). Nil: the protocol's own. A single
+	// empty name: none.
+	ALPN []string
+	// TLSMin and TLSMax (--tls-min, --tls-max) are "1.0" to "1.3". Empty: 1.2 and 1.3.
+	TLSMin, TLSMax string
+	// Ciphers (--ciphers) are the suites offered for TLS up to 1.2, by their IANA or OpenSSL
+	// names, separated by commas or colons. Their order means nothing. Empty: Go's default.
+	Ciphers string
+	// Groups (--groups) are the key exchanges offered, separated by commas or colons. Their
+	// order means nothing. Empty: Go's default.
+	Groups string
 
-	// Passphrase asks the person for the passphrase of an encrypted key file.
-	// Nil: there is nobody to ask.
+	// Passphrase asks the person for the passphrase of an encrypted key file. What it
+	// returns is overwritten after use. Nil: there is nobody to ask.
 	Passphrase func(file string) ([]byte, error)
 }
 
-// A Config is checked settings. It may be used by several goroutines.
+// A Config is checked settings. Its methods may be called by several goroutines at once.
 type Config struct {
-	settings Settings
+	shared     *tls.Config // what all connections share
+	sni        *string
+	verifyName string
+	insecure   bool
+	alpn       []string
+	anchors    []anchor       // nil: the system's roots
+	roots      *x509.CertPool // the anchors; nil: the system's roots
+
+	mu    sync.Mutex
+	asked []string // the names that Client was called for
 }
 
-// Load checks the settings and reads the files.
+// Load checks the settings and reads the files. Every error is a fault of the command
+// line, and names the option and the file or word. It touches no network, and asks for
+// a passphrase only when all else is right.
 func Load(s Settings) (*Config, error) {
-	return &Config{settings: s}, nil
+	c := &Config{
+		sni: s.SNI, verifyName: s.VerifyName, insecure: s.Insecure,
+		// The verification is Client's VerifyConnection.
+		shared: &tls.Config{InsecureSkipVerify: true},
+	}
+	steps := []func(*Settings) error{
+		c.loadVersions, c.loadCiphers, c.loadGroups, c.loadALPN, c.loadNames, c.loadAnchors, c.loadKeys,
+	}
+	for _, step := range steps {
+		if err := step(&s); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
 }
 
-// Client returns the settings for one connection to a server whose certificate
-// has to be valid for name.
+// Client returns the settings for one connection to a server whose certificate has to be
+// valid for name, a domain name or an address. alpn is what the protocol wants offered,
+// used when the user gave none. The handshake's error is an *Error when the certificate
+// is not trusted. The caller may set a session cache: a resumed session is verified like
+// a new one.
 func (c *Config) Client(name string, alpn []string) *tls.Config {
-	return &tls.Config{ServerName: name, NextProtos: alpn, MinVersion: tls.VersionTLS12}
+	name = c.reference(name)
+	c.remember(name)
+	config := c.shared.Clone()
+	config.ServerName = name
+	if c.sni != nil {
+		config.ServerName = *c.sni
+	}
+	config.NextProtos = alpn
+	if c.alpn != nil {
+		config.NextProtos = c.alpn
+	}
+	config.VerifyConnection = func(cs tls.ConnectionState) error {
+		if c.insecure {
+			return nil
+		}
+		return c.Problem(cs, name)
+	}
+	return config
 }
 
-// Problem returns what is wrong with the certificate of a session, also when
-// --insecure let it pass.
-func (c *Config) Problem(cs tls.ConnectionState, name string) error { return nil }
-
-// Describe says in one line what was agreed.
-func (c *Config) Describe(cs tls.ConnectionState) string { return "" }
-
-// HandshakeHint gives words for a handshake error; "" if nothing is known.
-func HandshakeHint(err error) string { return "" }
-
-// An Error says that a certificate is not trusted.
-type Error struct {
-	Cert *x509.Certificate // the culprit; nil when there was none
-	Err  error             // x509's error
+// reference is the reference identifier (RFC 9525): the name that a certificate is
+// verified for. An address is bare, without brackets and zone.
+func (c *Config) reference(name string) string {
+	if c.verifyName != "" {
+		name = c.verifyName
+	}
+	if ip, err := parseAddress(name); err == nil {
+		return ip.WithZone("").String()
+	}
+	return name
 }
 
-func (e *Error) Error() string { return e.Err.Error() }
-func (e *Error) Unwrap() error { return e.Err }
+func parseAddress(name string) (netip.Addr, error) {
+	return netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(name, "["), "]"))
+}
 
-// Hint says what would make it right.
-func (e *Error) Hint() string { return "" }
+func (c *Config) remember(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !slices.Contains(c.asked, name) {
+		c.asked = append(c.asked, name)
+	}
+}
+
+var versions = []struct {
+	word string
+	id   uint16
+}{{"1.0", tls.VersionTLS10}, {"1.1", tls.VersionTLS11}, {"1.2", tls.VersionTLS12}, {"1.3", tls.VersionTLS13}}
+
+func (c *Config) loadVersions(s *Settings) (err error) {
+	if c.shared.MinVersion, err = parseVersion("--tls-min", s.TLSMin, tls.VersionTLS12); err != nil {
+		return err
+	}
+	if c.shared.MaxVersion, err = parseVersion("--tls-max", s.TLSMax, tls.VersionTLS13); err != nil {
+		return err
+	}
+	switch {
+	case c.shared.MinVersion <= c.shared.MaxVersion:
+		return nil
+	case s.TLSMin == "":
+		return fmt.Errorf("--tls-max %s is below 1.2, the default of --tls-min: give --tls-min too", s.TLSMax)
+	default:
+		return fmt.Errorf("--tls-min %s is above --tls-max %s", s.TLSMin, s.TLSMax)
+	}
+}
+
+func parseVersion(option, word string, none uint16) (uint16, error) {
+	if word == "" {
+		return none, nil
+	}
+	for _, v := range versions {
+		if v.word == word {
+			return v.id, nil
+		}
+	}
+	return 0, fmt.Errorf("%s %s: no such version of TLS; known are 1.0, 1.1, 1.2 and 1.3", option, quote.Short(word))
+}
+
+// loadALPN checks what crypto/tls would find out only in the handshake (RFC 7301, 3.1).
+func (c *Config) loadALPN(s *Settings) error {
+	if len(s.ALPN) == 1 && s.ALPN[0] == "" {
+		c.alpn = []string{}
+		return nil
+	}
+	total := 0
+	for _, name := range s.ALPN {
+		if name == "" || len(name) > 255 {
+			return fmt.Errorf("--alpn %s: a protocol's name has 1 to 255 bytes, this one has %d", quote.Short(name), len(name))
+		}
+		total += 1 + len(name)
+	}
+	if total > 65535 {
+		return errors.New("--alpn: the names are longer than 65535 bytes together")
+	}
+	c.alpn = s.ALPN
+	return nil
+}
+
+func (c *Config) loadNames(s *Settings) error {
+	if _, err := parseAddress(s.VerifyName); err != nil && s.VerifyName != "" {
+		if err := checkName("--verify-hostname", s.VerifyName); err != nil {
+			return err
+		}
+	}
+	if s.SNI == nil || *s.SNI == "" {
+		return nil
+	}
+	if _, err := parseAddress(*s.SNI); err == nil {
+		// crypto/tls would leave it out without a word.
+		return fmt.Errorf("--sni-hostname %s: an address cannot be sent as a server name; an empty one sends none", *s.SNI)
+	}
+	return checkName("--sni-hostname", *s.SNI)
+}
+
+// checkName accepts what can be a domain name in a handshake: ASCII, in which a name in
+// another script is written as "xn--..." (RFC 5890).
+func checkName(option, name string) error {
+	if len(name) > 255 {
+		return fmt.Errorf("%s %s: a name has at most 255 bytes, this one has %d", option, quote.Short(name), len(name))
+	}
+	for _, r := range name {
+		switch {
+		case r >= 0x80:
+			return fmt.Errorf("%s %s: a name has to be ASCII here, other scripts are written as xn--...", option, quote.Short(name))
+		case r >= '0' && r <= '9', r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r == '.', r == '-', r == '_':
+		default:
+			return fmt.Errorf("%s %s: %q cannot be part of a name", option, quote.Short(name), r)
+		}
+	}
+	if strings.Trim(name, ".") == "" {
+		return fmt.Errorf("%s %s: this is no name", option, quote.Short(name))
+	}
+	return nil
+}

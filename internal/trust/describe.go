@@ -1,0 +1,99 @@
+package trust
+
+import (
+	"crypto/tls"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Describe says in one line what was agreed in a handshake with Client's settings: TLS
+// version, cipher suite, key exchange group, ALPN, resumed or not, the certificate's
+// subject, issuer and days left, and the name and trust anchor that it was verified
+// against, or why it is not trusted. What comes from certificates is escaped and cut.
+func (c *Config) Describe(cs tls.ConnectionState) string {
+	session := []string{
+		tls.VersionName(cs.Version),
+		tls.CipherSuiteName(cs.CipherSuite),
+		keyExchange(cs),
+		"no ALPN",
+		"new session",
+	}
+	if cs.NegotiatedProtocol != "" {
+		session[3] = "ALPN " + value(cs.NegotiatedProtocol)
+	}
+	if cs.DidResume {
+		session[4] = "resumed session"
+	}
+	parts := []string{strings.Join(session, ", ")}
+	if len(cs.PeerCertificates) > 0 {
+		leaf := cs.PeerCertificates[0]
+		parts = append(parts, fmt.Sprintf("certificate %s, issued by %s, %s", subject(leaf), issuer(leaf), expiry(leaf.NotAfter, time.Now())))
+	}
+	return strings.Join(append(parts, c.verdict(cs)), "; ")
+}
+
+func keyExchange(cs tls.ConnectionState) string {
+	if cs.CurveID == 0 {
+		return "RSA key exchange"
+	}
+	return groupOf(cs.CurveID).names[0]
+}
+
+// verdict says what the certificate was verified against, or why it is not trusted.
+func (c *Config) verdict(cs tls.ConnectionState) string {
+	name := c.wanted(cs)
+	chain, err := c.verify(cs.PeerCertificates, name)
+	if err != nil {
+		return "NOT verified: " + err.Error()
+	}
+	anchor := chain[len(chain)-1]
+	source := "the system's roots"
+	if file := c.fileOf(anchor); file != "" {
+		source = pathText(file)
+	}
+	return fmt.Sprintf("verified for %s, trust anchor %s from %s", value(name), subject(anchor), source)
+}
+
+// wanted is the name that a session's certificate was verified for. A session does not
+// tell, unless it is the name sent as SNI; else it is one of those that Client was asked for.
+func (c *Config) wanted(cs tls.ConnectionState) string {
+	if c.verifyName != "" || c.sni == nil && cs.ServerName != "" {
+		return c.reference(cs.ServerName)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	fitting := slices.IndexFunc(c.asked, func(name string) bool {
+		return len(cs.PeerCertificates) > 0 && cs.PeerCertificates[0].VerifyHostname(name) == nil
+	})
+	switch {
+	case fitting >= 0:
+		return c.asked[fitting]
+	case len(c.asked) > 0:
+		return c.asked[len(c.asked)-1]
+	}
+	return ""
+}
+
+// expiry says when a certificate ends, in whole days.
+func expiry(end, now time.Time) string {
+	if now.After(end) {
+		return "expired " + ago(end, now)
+	}
+	return "expires in " + days(now, end)
+}
+
+func ago(past, now time.Time) string { return days(past, now) + " ago" }
+
+// days counts whole days, rounded down, also where a [time.Duration] ends (292 years).
+func days(from, to time.Time) string {
+	n := (to.Unix() - from.Unix()) / (24 * 60 * 60)
+	if n == 1 {
+		return "1 day"
+	}
+	return fmt.Sprintf("%d days", n)
+}
+
+// date is a day in UTC, as certificates count.
+func date(t time.Time) string { return t.UTC().Format(time.DateOnly) }

@@ -1,0 +1,115 @@
+package trust
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"tlsup/internal/quote"
+)
+
+// An Error tells that the server's certificate is not trusted.
+type Error struct {
+	// Cert is the culprit; nil if the server sent none or nothing could be verified.
+	Cert *x509.Certificate
+	// Err is x509's error, or the reason why x509 was not asked.
+	Err error
+
+	problems []problem // all that is wrong; the first one's certificate and error stand above
+	sent     []*x509.Certificate
+}
+
+// A problem is one thing that is wrong with a certificate.
+type problem struct {
+	cert *x509.Certificate // nil: none to name
+	says string            // what is wrong, in words that follow the certificate's name; printable
+	hint string            // what would make it right; "" if nothing is known
+	err  error
+}
+
+// Error says which certificate it is and all that is wrong with it. What comes from
+// certificates is escaped and cut.
+func (e *Error) Error() string {
+	if len(e.problems) == 0 { // made elsewhere
+		return quote.Escape(fmt.Sprint(e.Err))
+	}
+	var b strings.Builder
+	for i, p := range e.problems {
+		if i > 0 {
+			b.WriteString("; ")
+		}
+		if p.cert != nil && (i == 0 || p.cert != e.problems[i-1].cert) {
+			b.WriteString(position(p.cert, e.sent) + " ")
+		}
+		b.WriteString(p.says)
+	}
+	return b.String()
+}
+
+// Hint says what would make it right.
+func (e *Error) Hint() string {
+	var hints []string
+	for _, p := range e.problems {
+		if p.hint != "" && !slices.Contains(hints, p.hint) {
+			hints = append(hints, p.hint)
+		}
+	}
+	return strings.Join(append(hints, "--insecure skips the check, for tests only"), "; ")
+}
+
+// Unwrap returns x509's error.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Reasons why x509 was not asked.
+var (
+	errNoCertificate = errors.New("the server sent no certificate")
+	errNoName        = errors.New("there is no name to verify the server's certificate for")
+)
+
+// Problem verifies the certificate of a session for name, as the handshake does. It
+// returns nil or an *Error, also if --insecure is given: what was let pass. name is
+// the one that Client was called with.
+func (c *Config) Problem(cs tls.ConnectionState, name string) error {
+	if _, err := c.verify(cs.PeerCertificates, c.reference(name)); err != nil {
+		return err
+	}
+	return nil
+}
+
+// verify returns the chain that makes the first certificate trusted for name, from it up
+// to the trust anchor, or what is wrong.
+func (c *Config) verify(sent []*x509.Certificate, name string) ([]*x509.Certificate, *Error) {
+	switch {
+	case len(sent) == 0:
+		return nil, refuse(nil, problem{says: errNoCertificate.Error(), err: errNoCertificate})
+	case name == "":
+		return nil, refuse(sent, problem{
+			says: errNoName.Error() + " (--verify-hostname)", err: errNoName,
+			hint: "give a name with --verify-hostname NAME",
+		})
+	}
+	opts := x509.VerifyOptions{
+		DNSName:       name,
+		Roots:         c.roots,
+		Intermediates: x509.NewCertPool(),
+		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		CurrentTime:   time.Now(),
+	}
+	for _, cert := range sent[1:] {
+		opts.Intermediates.AddCert(cert)
+	}
+	chains, err := sent[0].Verify(opts)
+	if err != nil {
+		x := examination{config: c, sent: sent, name: name, now: opts.CurrentTime}
+		return nil, refuse(sent, x.problems(opts, err)...)
+	}
+	return chains[0], nil
+}
+
+func refuse(sent []*x509.Certificate, problems ...problem) *Error {
+	return &Error{Cert: problems[0].cert, Err: problems[0].err, problems: problems, sent: sent}
+}
