@@ -1,0 +1,132 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"tlsup/internal/quote"
+)
+
+// sortArguments puts the options in front of the operands, as urfave/cli wants them, and
+// splits off COMMAND ARGS. Options may stand before or after the target, be attached
+// (-p25, --port=25) or clustered (-sv). A -- in front of the first operand ends the options; behind
+// it, it begins COMMAND.
+func sortArguments(app *cli.App, args []string) (sorted, command []string, err error) {
+	flags := app.Flags
+	var name []string // of the subcommand
+	var options, operands []string
+	for i := 0; i < len(args); i++ {
+		arg := args[i]
+		switch {
+		case arg == "--" && len(operands) == 0 && name == nil:
+			rest := args[i+1:]
+			if at := slices.Index(rest, "--"); at >= 0 {
+				rest, command = rest[:at], append([]string{}, rest[at+1:]...)
+			}
+			operands = rest
+			i = len(args)
+		case arg == "--":
+			command = append([]string{}, args[i+1:]...)
+			i = len(args)
+		case len(arg) < 2 || arg[0] != '-':
+			if sub := app.Command(arg); sub != nil && len(operands) == 0 && name == nil {
+				if len(options) > 0 {
+					return nil, nil, usagef("option %s can't be used with %s", options[0], arg)
+				}
+				name, flags = []string{arg}, sub.Flags
+				continue
+			}
+			operands = append(operands, arg)
+		case strings.HasPrefix(arg, "--"):
+			option, used, err := longOption(flags, args[i:])
+			if err != nil {
+				return nil, nil, err
+			}
+			options = append(options, option)
+			i += used - 1
+		default:
+			cluster, used, err := shortOptions(flags, args[i:])
+			if err != nil {
+				return nil, nil, err
+			}
+			options = append(options, cluster...)
+			i += used - 1
+		}
+	}
+	if command != nil && len(command) == 0 {
+		return nil, nil, usagef("no command behind --")
+	}
+	if command != nil && name != nil {
+		return nil, nil, usagef("%s runs no command behind --", name[0])
+	}
+	sorted = append(append(append(name, options...), "--"), operands...)
+	return sorted, command, nil
+}
+
+// longOption reads --name, --name=value or --name value from the front of args, and returns
+// it as one argument with the number of arguments that it took.
+func longOption(flags []cli.Flag, args []string) (option string, used int, err error) {
+	name, value, attached := strings.Cut(args[0][2:], "=")
+	flag := findFlag(flags, name)
+	switch {
+	case flag == nil || len(name) == 1:
+		return "", 0, unknownOption(flags, "--"+name)
+	case !takesValue(flag) && attached:
+		return "", 0, usagef("option --%s takes no value, %s can't be used", name, quote.Short(value))
+	case !takesValue(flag), attached:
+		return args[0], 1, nil
+	case len(args) < 2 || args[1] == "--":
+		return "", 0, usagef("option --%s needs a value", name)
+	}
+	return "--" + name + "=" + args[1], 2, nil
+}
+
+// shortOptions reads a cluster (-sv), of which the last option may have its value attached
+// or in the next argument.
+func shortOptions(flags []cli.Flag, args []string) (options []string, used int, err error) {
+	cluster := args[0][1:]
+	for i, r := range cluster {
+		flag := findFlag(flags, string(r))
+		if flag == nil {
+			return nil, 0, unknownOption(flags, args[0])
+		}
+		if !takesValue(flag) {
+			options = append(options, "-"+string(r))
+			continue
+		}
+		if rest := cluster[i+1:]; rest != "" {
+			return append(options, fmt.Sprintf("-%c=%s", r, strings.TrimPrefix(rest, "="))), 1, nil
+		}
+		if len(args) < 2 || args[1] == "--" {
+			return nil, 0, usagef("option -%c needs a value", r)
+		}
+		return append(options, fmt.Sprintf("-%c=%s", r, args[1])), 2, nil
+	}
+	return options, 1, nil
+}
+
+func findFlag(flags []cli.Flag, name string) cli.Flag {
+	for _, f := range append(slices.Clone(flags), cli.HelpFlag) {
+		if slices.Contains(f.Names(), name) {
+			return f
+		}
+	}
+	return nil
+}
+
+func takesValue(f cli.Flag) bool {
+	d, ok := f.(cli.DocGenerationFlag)
+	return ok && d.TakesValue()
+}
+
+// unknownOption names the option, and the one that was probably meant.
+func unknownOption(flags []cli.Flag, option string) error {
+	err := fmt.Errorf("unknown option %s", quote.Escape(option))
+	if like := cli.SuggestFlag(flags, strings.TrimLeft(option, "-"), false); like != "" && !strings.HasPrefix(option, "---") {
+		err = fmt.Errorf("%w, did you mean %s?", err, like)
+	}
+	return usageError{err}
+}

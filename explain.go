@@ -1,0 +1,265 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"tlsup/internal/connect"
+	"tlsup/internal/quote"
+	"tlsup/internal/record"
+	"tlsup/internal/testserver"
+	"tlsup/internal/trust"
+	"tlsup/negotiate"
+)
+
+// list prints the table of protocols.
+func (p *program) list(c *cli.Context) error {
+	if c.NArg() > 0 {
+		return usagef("option --list takes no target")
+	}
+	return p.table()
+}
+
+func (p *program) table() error {
+	w := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "NAME\tPORT\tTLS\tIMPLICIT\tALPN\tSPECIFICATION\tWHAT IT IS")
+	for _, q := range negotiate.All() {
+		start := "upgrade"
+		if q.Upgrade == nil {
+			start = "first byte"
+		}
+		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\t%s\n", strings.Join(append([]string{q.Name}, q.Aliases...), ", "), q.Port, start,
+			or(q.Implicit, "-"), or(strings.Join(q.ALPN, ","), "-"), strings.Join(q.Specs, ", "), q.Title)
+	}
+	return w.Flush()
+}
+
+func or(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
+// chosen is the protocol that explain and demo are asked for, or nil if none is named.
+func chosen(c *cli.Context) (*negotiate.Protocol, error) {
+	switch c.NArg() {
+	case 0:
+		return nil, nil
+	case 1:
+		if q := negotiate.Find(c.Args().First()); q != nil {
+			return q, nil
+		}
+		return nil, usagef("unknown protocol %s, see tlsup --list", quote.Short(c.Args().First()))
+	}
+	return nil, usagef("%s is one operand too many", quote.Short(c.Args().Get(1)))
+}
+
+// explain prints the steps of an upgrade as they happen in a run against a server inside
+// the process.
+func (p *program) explain(c *cli.Context) error {
+	q, err := chosen(c)
+	if err != nil {
+		return err
+	}
+	if q == nil {
+		return p.table()
+	}
+	lines, err := rehearse(c.Context, q)
+	if err != nil {
+		return err
+	}
+	w := p.stdout
+	fmt.Fprintf(w, "%s: %s\n", q.Name, q.Title)
+	fmt.Fprintf(w, "port %d%s; %s\n\n", q.Port, siblings(q), strings.Join(q.Specs, ", "))
+	remarked := map[int]bool{}
+	for _, line := range lines {
+		text := quote.Escape(line.String())
+		remark := ""
+		for i, r := range q.Remarks {
+			if !remarked[i] && strings.HasPrefix(line.String(), r.Prefix) {
+				remarked[i], remark = true, r.Text
+				break
+			}
+		}
+		for _, part := range wrap(text, 76) {
+			fmt.Fprintf(w, "  %s\n", part)
+		}
+		if remark != "" {
+			fmt.Fprintf(w, "       # %s\n", remark)
+		}
+	}
+	fmt.Fprintf(w, "  <TLS>\n")
+	if q.Note != "" {
+		fmt.Fprintf(w, "\n%s\n", q.Note)
+	}
+	_, err = fmt.Fprintf(w, "\nTry it: tlsup -v %s://HOST\n", q.Name)
+	return err
+}
+
+// siblings says where the protocol's other way of starting TLS is.
+func siblings(q *negotiate.Protocol) string {
+	if s := negotiate.Find(q.Implicit); s != nil {
+		return fmt.Sprintf(", in TLS from the first byte %d (%s)", s.Port, s.Name)
+	}
+	if s := negotiate.Find(q.Sibling); s != nil {
+		return fmt.Sprintf(", upgraded from the clear %d (%s)", s.Port, s.Name)
+	}
+	return ""
+}
+
+// wrap cuts a long line into pieces of at most width characters, behind the first
+// indented.
+func wrap(s string, width int) []string {
+	runes := []rune(s)
+	var parts []string
+	for indent := ""; len(runes) > width; indent = "   " {
+		parts = append(parts, indent+string(runes[:width-len(indent)]))
+		runes = runes[width-len(indent):]
+	}
+	if len(parts) > 0 {
+		return append(parts, "   "+string(runes))
+	}
+	return []string{s}
+}
+
+// rehearse runs the upgrade against the server inside the process, with the code that every
+// run uses, and returns what was said in the clear.
+func rehearse(ctx context.Context, q *negotiate.Protocol) ([]negotiate.Line, error) {
+	var lines []negotiate.Line
+	server, session, err := openTestSession(ctx, q, func(l negotiate.Line) { lines = append(lines, l) })
+	if err != nil {
+		return nil, err
+	}
+	defer server.Close()
+	return lines, session.Close()
+}
+
+// demo shows the main job end to end: the cleartext exchange, the TLS session, and text both
+// ways inside it.
+func (p *program) demo(c *cli.Context) error {
+	q, err := chosen(c)
+	if err != nil {
+		return err
+	}
+	if q == nil {
+		q = negotiate.Default()
+	}
+	w := p.stdout
+	fmt.Fprintf(w, "A %s server in this process, on loopback, with a throwaway certificate authority.\n", q.Name)
+	fmt.Fprintf(w, "\nIn the clear:\n")
+	server, session, err := openTestSession(c.Context, q, func(l negotiate.Line) { fmt.Fprintf(w, "  %s\n", quote.Escape(l.String())) })
+	if err != nil {
+		return err
+	}
+	defer server.Close()
+	defer session.Close()
+	if q.Upgrade == nil {
+		fmt.Fprintf(w, "  nothing: %s is TLS from the first byte\n", q.Name)
+	}
+	state := session.TLS.ConnectionState()
+	fmt.Fprintf(w, "\nThe handshake:\n  %s, %s, %s, certificate of %s verified\n", tls.VersionName(state.Version), tls.CipherSuiteName(state.CipherSuite),
+		state.CurveID, state.PeerCertificates[0].Subject.CommonName)
+	fmt.Fprintf(w, "\nInside TLS:\n")
+	if err := converse(w, session, testserver.Talk(q.Name)); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "\nBoth sides ended with close_notify. With a real server: tlsup -v %s://HOST\n", q.Name)
+	return err
+}
+
+// converse says the lines inside the session, each when the server has answered the one
+// before, and ends it.
+func converse(w io.Writer, session *record.Session, talk []string) error {
+	const quiet = 30 * time.Millisecond // after which an answer is taken for complete
+	answers := make(chan string)
+	ended := make(chan error, 1)
+	go func() {
+		scanner := bufio.NewScanner(session)
+		for scanner.Scan() {
+			answers <- scanner.Text()
+		}
+		close(answers)
+		ended <- scanner.Err()
+	}()
+	listen := func(patience time.Duration) {
+		for {
+			select {
+			case line, ok := <-answers:
+				if !ok {
+					return
+				}
+				fmt.Fprintf(w, "  S: %s\n", quote.Escape(line))
+				patience = quiet
+			case <-time.After(patience):
+				return
+			}
+		}
+	}
+	listen(quiet)
+	for _, line := range talk {
+		fmt.Fprintf(w, "  C: %s\n", quote.Escape(line))
+		if _, err := io.WriteString(session, line+"\r\n"); err != nil {
+			return err
+		}
+		listen(time.Second)
+	}
+	if err := session.CloseWrite(); err != nil {
+		return err
+	}
+	for line := range answers {
+		fmt.Fprintf(w, "  S: %s\n", quote.Escape(line))
+	}
+	return <-ended
+}
+
+// openTestSession starts a server for the protocol inside the process and opens a session
+// with it, trusting its authority by way of a file, as a user would.
+func openTestSession(ctx context.Context, q *negotiate.Protocol, trace func(negotiate.Line)) (*testserver.Server, *record.Session, error) {
+	server, err := testserver.Start(q.Name, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	session, err := openTest(ctx, server, q, trace)
+	if err != nil {
+		server.Close()
+		return nil, nil, err
+	}
+	return server, session, nil
+}
+
+func openTest(ctx context.Context, server *testserver.Server, q *negotiate.Protocol, trace func(negotiate.Line)) (*record.Session, error) {
+	dir, err := os.MkdirTemp("", "tlsup")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	cafile := filepath.Join(dir, "ca.pem")
+	if err := os.WriteFile(cafile, server.CA.PEM(), 0o600); err != nil {
+		return nil, err
+	}
+	config, err := trust.Load(trust.Settings{CAFiles: []string{cafile}})
+	if err != nil {
+		return nil, err
+	}
+	o := &connect.Options{Network: "tcp", Trust: config, Trace: trace}
+	switch q.Names {
+	case negotiate.OwnName:
+		o.Name = "client.example.org"
+	case negotiate.ServiceDomain:
+		o.Name = "example.org"
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	return connect.Open(ctx, connect.Target{Protocol: q, Host: "127.0.0.1", Port: server.Addr.Port}, o)
+}

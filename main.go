@@ -1,0 +1,188 @@
+// Tlsup connects stdin and stdout to a remote host, performs the protocol's cleartext
+// upgrade to TLS, and keeps piping through the TLS session.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+
+	"tlsup/internal/connect"
+	"tlsup/negotiate"
+	"tlsup/pipe"
+)
+
+// version is set by the linker for a release.
+var version = ""
+
+func main() {
+	os.Exit(run(os.Args, os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run is the program: it returns the exit status.
+func run(args []string, stdin, stdout, stderr *os.File) int {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	watchSignals(cancel)
+
+	p := &program{stdin: stdin, stdout: stdout, message: message{stderr}}
+	err := p.main(ctx, args[1:])
+	p.message.failure(err)
+	return status(err)
+}
+
+// A program is one run.
+type program struct {
+	stdin, stdout *os.File
+	message       message
+	command       []string // COMMAND ARGS, behind --
+}
+
+// A usageError is a wrong command line.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// A signalError is the end of a run by a signal.
+type signalError struct{ syscall.Signal }
+
+func (e signalError) Error() string { return "ended by signal: " + e.Signal.String() }
+
+// A commandError is the status of a command that was run on the session.
+type commandError int
+
+func (e commandError) Error() string { return fmt.Sprintf("command ended with status %d", int(e)) }
+
+// status is the exit status that belongs to an error.
+func status(err error) int {
+	var failed *connect.Error
+	var sig signalError
+	var command commandError
+	switch {
+	case err == nil:
+		return connect.StatusOK
+	case errors.As(err, &command):
+		return int(command)
+	case errors.As(err, &sig):
+		return connect.StatusSignal + int(sig.Signal)
+	case errors.Is(err, pipe.ErrOutputClosed):
+		return connect.StatusSignal + int(syscall.SIGPIPE)
+	case errors.As(err, &failed):
+		return failed.Status()
+	case errors.As(err, new(usageError)) || errors.As(err, new(*negotiate.OptionError)):
+		return connect.StatusUsage
+	}
+	return connect.StatusSession
+}
+
+// watchSignals ends the context with a signalError at the first signal. Signals that were
+// ignored when the program started (nohup, a shell's background jobs) stay so.
+func watchSignals(cancel context.CancelCauseFunc) {
+	signals := make(chan os.Signal, 1)
+	for _, sig := range endingSignals {
+		if !signal.Ignored(sig) {
+			signal.Notify(signals, sig)
+		}
+	}
+	// A closed output is seen as an error of writing, not as a signal that ends the
+	// program; a command that is run still gets the signal's usual meaning.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	go func() {
+		sig := <-signals
+		cancel(signalError{sig.(syscall.Signal)})
+	}()
+}
+
+// main sorts the arguments, since urfave/cli takes no option behind the first operand, and
+// runs what they ask for.
+func (p *program) main(ctx context.Context, args []string) error {
+	app := p.app()
+	sorted, command, err := sortArguments(app, args)
+	if err != nil {
+		return err
+	}
+	p.command = command
+	return app.RunContext(ctx, append([]string{app.Name}, sorted...))
+}
+
+// app describes the command line.
+func (p *program) app() *cli.App {
+	usage := func(c *cli.Context, err error, _ bool) error { return usageError{err} }
+	app := &cli.App{
+		Name:                      "tlsup",
+		Usage:                     "connect stdin and stdout to a server, upgrade to TLS, pipe on",
+		UsageText:                 usageText,
+		Version:                   versionText(),
+		HideHelpCommand:           true,
+		HideVersion:               true,
+		DisableSliceFlagSeparator: true,
+		Flags:                     pipeFlags(),
+		Action:                    p.pipe,
+		OnUsageError:              usage,
+		CustomAppHelpTemplate:     helpTemplate,
+		Writer:                    p.stdout,
+		ErrWriter:                 io.Discard,
+		ExitErrHandler:            func(*cli.Context, error) {},
+		Commands: []*cli.Command{
+			{
+				Name:         "explain",
+				Usage:        "show the steps of an upgrade, as C: and S: lines",
+				ArgsUsage:    "[PROTOCOL]",
+				Action:       p.explain,
+				OnUsageError: usage,
+			},
+			{
+				Name:         "demo",
+				Usage:        "all of it against a server inside the process, on loopback",
+				ArgsUsage:    "[PROTOCOL]",
+				Action:       p.demo,
+				OnUsageError: usage,
+			},
+		},
+	}
+	return app
+}
+
+const usageText = `tlsup [options] TARGET [PORT]
+   tlsup [options] TARGET -- COMMAND [ARG...]
+   tlsup explain [PROTOCOL]
+   tlsup demo [PROTOCOL]
+
+   TARGET is SCHEME://HOST[:PORT], or HOST[:PORT] with --starttls-proto PROTO
+   (the same), --starttls (by hand), or neither (TLS from the first byte).`
+
+const helpTemplate = `{{.Name}}: {{.Usage}}
+
+Usage:
+   {{.UsageText}}
+
+Options:
+{{range .VisibleFlags}}   {{.}}
+{{end}}
+Examples:
+   tlsup smtp://mail.example.org
+   printf 'QUIT\r\n' | tlsup -v imap://mail.example.org
+   tlsup --starttls mail.example.org 25
+   tlsup demo
+`
+
+// versionText is the release, or what the module was built from.
+func versionText() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return strings.Trim(info.Main.Version, "()")
+	}
+	return "devel"
+}

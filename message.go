@@ -1,0 +1,52 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"tlsup/internal/connect"
+	"tlsup/internal/quote"
+	"tlsup/negotiate"
+	"tlsup/pipe"
+)
+
+// What is said to a person, all of it on standard error:
+//
+//	tlsup: HOST:PORT: step: what is wrong     an error; lower case, no full stop
+//	tlsup: hint: what to do about it
+//	C: / S:                                   the cleartext exchange, with -v
+//	tlsup: ...                                notices
+//
+// Nothing from the network gets here unescaped.
+type message struct{ w io.Writer }
+
+// line says one line.
+func (m message) line(format string, args ...any) {
+	fmt.Fprintf(m.w, "tlsup: "+format+"\n", args...)
+}
+
+// failure says why a run ended, unless it ended quietly.
+func (m message) failure(err error) {
+	var failed *connect.Error
+	switch {
+	case err == nil, errors.Is(err, pipe.ErrOutputClosed), errors.Is(err, context.Canceled):
+	case errors.As(err, new(signalError)), errors.As(err, new(commandError)):
+	case errors.As(err, &failed):
+		m.line("%v", failed)
+		if failed.Hint != "" {
+			m.line("hint: %s", failed.Hint)
+		}
+	case errors.As(err, new(usageError)):
+		m.line("%v", err)
+		m.line("hint: see tlsup --help")
+	default:
+		m.line("%v", err)
+	}
+}
+
+// exchange says one line of a cleartext exchange.
+func (m message) exchange(l negotiate.Line) {
+	fmt.Fprintln(m.w, quote.Escape(l.String()))
+}

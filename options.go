@@ -1,0 +1,258 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
+
+	"tlsup/internal/connect"
+	"tlsup/internal/quote"
+	"tlsup/internal/trust"
+	"tlsup/negotiate"
+)
+
+// pipeFlags are the options of the pipe: names, help and defaults. A backquoted word is
+// what help calls the value.
+func pipeFlags() []cli.Flag {
+	return []cli.Flag{
+		// How TLS starts.
+		&cli.StringFlag{Name: "starttls-proto", Usage: "upgrade with `PROTO`, the same as a scheme; see --list"},
+		&cli.BoolFlag{Name: "starttls", Aliases: []string{"s"}, Usage: "manual mode: pipe in the clear, start TLS on end of file or SIGALRM, pipe on"},
+		&cli.StringFlag{Name: "starttls-after", Usage: "manual mode that starts TLS behind the first line from the server that matches `REGEXP`"},
+		&cli.StringFlag{Name: "starttls-name", Usage: "`NAME` to send: our own to mail servers, the domain wanted to chat servers"},
+		&cli.StringFlag{Name: "starttls-from", Usage: "our own `DOMAIN`, where a server calls a server"},
+
+		// Where to.
+		&cli.StringFlag{Name: "port", Aliases: []string{"p"}, Usage: "`PORT` to connect to, a number or a service's name"},
+		&cli.BoolFlag{Name: "ipv4", Aliases: []string{"4"}, Usage: "use IPv4 addresses only"},
+		&cli.BoolFlag{Name: "ipv6", Aliases: []string{"6"}, Usage: "use IPv6 addresses only"},
+		&cli.GenericFlag{Name: "timeout", Value: newSeconds(30 * time.Second), Usage: "bound connect, upgrade and handshake to `SECONDS`, or a duration like 1m30s"},
+		&cli.GenericFlag{Name: "idle-timeout", Value: newSeconds(0), DefaultText: "none", Usage: "end a session in which nothing moves for `SECONDS`"},
+
+		// What is piped.
+		&cli.BoolFlag{Name: "crlf", Usage: "turn LF of the input into CRLF (default on a terminal, for line protocols)"},
+		&cli.BoolFlag{Name: "no-crlf", Usage: "send the input as it is, from a terminal too"},
+		&cli.GenericFlag{Name: "linger", Aliases: []string{"q"}, Value: newSeconds(-1), DefaultText: "until the server closes", Usage: "wait for the server at most `SECONDS` after the end of the input; negative: for ever"},
+		&cli.BoolFlag{Name: "half-close", Aliases: []string{"N"}, Usage: "send close_notify at the end of the input (default)"},
+		&cli.BoolFlag{Name: "no-half-close", Usage: "send close_notify only when the server has closed, for servers that drop their answer at ours"},
+		&cli.BoolFlag{Name: "progress", Usage: "show bytes, rate and time on standard error, if that is a terminal"},
+		&cli.BoolFlag{Name: "verbose", Aliases: []string{"v", "V"}, Usage: "print the cleartext exchange and a line on the TLS session to standard error"},
+
+		// Trust.
+		&cli.StringSliceFlag{Name: "x509cafile", Usage: "trust the authorities in `FILE` (PEM, or a directory) in place of the system's; repeatable"},
+		&cli.StringFlag{Name: "x509certfile", Usage: "client certificate `FILE` (PEM), with --x509keyfile"},
+		&cli.StringFlag{Name: "x509keyfile", Usage: "the client certificate's key `FILE` (PEM)"},
+		&cli.StringFlag{Name: "verify-hostname", Usage: "`NAME` that the certificate has to be valid for, in place of the target's"},
+		&cli.StringFlag{Name: "sni-hostname", Usage: "`NAME` to ask the server for; '' for none"},
+		&cli.BoolFlag{Name: "insecure", Usage: "go on with a certificate that is not trusted, with a warning"},
+
+		// Tuning.
+		&cli.StringSliceFlag{Name: "alpn", Usage: "offer the application protocol `ID`; repeatable"},
+		&cli.StringFlag{Name: "tls-min", Usage: "lowest TLS `VERSION`, 1.0 to 1.3", DefaultText: "1.2"},
+		&cli.StringFlag{Name: "tls-max", Usage: "highest TLS `VERSION`", DefaultText: "1.3"},
+		&cli.StringFlag{Name: "ciphers", Usage: "`LIST` of cipher suites for TLS 1.2 and below, separated by commas"},
+		&cli.StringFlag{Name: "groups", Usage: "`LIST` of key exchange groups, separated by commas"},
+
+		// Information.
+		&cli.BoolFlag{Name: "list", Aliases: []string{"l"}, Usage: "list the protocols"},
+		&cli.BoolFlag{Name: "version", Usage: "print the version"},
+	}
+}
+
+// conflicts are options that exclude each other.
+var conflicts = [][2]string{
+	{"starttls", "starttls-proto"},
+	{"starttls-after", "starttls-proto"},
+	{"starttls", "starttls-name"},
+	{"starttls-after", "starttls-name"},
+	{"starttls", "starttls-from"},
+	{"starttls-after", "starttls-from"},
+	{"ipv4", "ipv6"},
+	{"crlf", "no-crlf"},
+	{"half-close", "no-half-close"},
+}
+
+// needs are options that mean nothing without another.
+var needs = [][2]string{
+	{"x509certfile", "x509keyfile"},
+	{"x509keyfile", "x509certfile"},
+}
+
+// checkConflicts refuses contradictions before anything is opened.
+func checkConflicts(c *cli.Context) error {
+	for _, pair := range conflicts {
+		if c.IsSet(pair[0]) && c.IsSet(pair[1]) {
+			return usagef("options --%s and --%s exclude each other", pair[0], pair[1])
+		}
+	}
+	for _, pair := range needs {
+		if c.IsSet(pair[0]) && !c.IsSet(pair[1]) {
+			return usagef("option --%s needs --%s", pair[0], pair[1])
+		}
+	}
+	return nil
+}
+
+// A plan is what the command line asks the pipe to do.
+type plan struct {
+	target  connect.Target
+	connect connect.Options
+	manual  bool
+	after   *regexp.Regexp // of --starttls-after
+	timeout time.Duration
+}
+
+// plan reads the options and operands. It opens files, but no connection. Its errors are
+// usageErrors.
+func (p *program) plan(c *cli.Context) (*plan, error) {
+	if err := checkConflicts(c); err != nil {
+		return nil, err
+	}
+	pl := &plan{manual: c.IsSet("starttls") || c.IsSet("starttls-after"), timeout: seconds(c, "timeout")}
+	if pl.timeout <= 0 {
+		return nil, usagef("option --timeout: has to be more than nothing")
+	}
+	var err error
+	if c.IsSet("starttls-after") {
+		if pl.after, err = regexp.Compile(c.String("starttls-after")); err != nil {
+			return nil, usagef("option --starttls-after: %w", err)
+		}
+	}
+	if pl.target, err = parseTarget(c, pl.manual); err != nil {
+		return nil, usageError{err}
+	}
+	pl.connect = connect.Options{Network: "tcp", Name: c.String("starttls-name"), From: c.String("starttls-from")}
+	switch {
+	case c.Bool("ipv4"):
+		pl.connect.Network = "tcp4"
+	case c.Bool("ipv6"):
+		pl.connect.Network = "tcp6"
+	}
+	if pl.target.Socket != "" && pl.connect.Network != "tcp" {
+		return nil, usagef("options -4 and -6 can't be used with a Unix socket")
+	}
+	if c.Bool("verbose") {
+		pl.connect.Trace = p.message.exchange
+		pl.connect.Dialing = func(address string) { p.message.line("connecting to %s", quote.Escape(address)) }
+	}
+	if pl.connect.Trust, err = p.trust(c); err != nil {
+		return nil, usageError{err}
+	}
+	return pl, nil
+}
+
+// parseTarget reads TARGET [PORT], --port and the options that choose the protocol.
+func parseTarget(c *cli.Context, manual bool) (connect.Target, error) {
+	operands := c.Args().Slice()
+	if len(operands) == 0 {
+		return connect.Target{}, fmt.Errorf("no target: tlsup [options] TARGET [PORT]")
+	}
+	if len(operands) > 2 {
+		return connect.Target{}, fmt.Errorf("%s is one operand too many, a command stands behind --", quote.Short(operands[2]))
+	}
+	port := c.String("port")
+	if len(operands) == 2 {
+		if port != "" {
+			return connect.Target{}, fmt.Errorf("two ports, --port %s and %s", quote.Escape(port), quote.Escape(operands[1]))
+		}
+		port = operands[1]
+	}
+	if port == "" && (c.IsSet("port") || len(operands) == 2) {
+		return connect.Target{}, fmt.Errorf("port %q is not between 1 and 65535", port)
+	}
+	var protocol *negotiate.Protocol
+	if name := c.String("starttls-proto"); c.IsSet("starttls-proto") {
+		if protocol = negotiate.Find(name); protocol == nil {
+			return connect.Target{}, fmt.Errorf("option --starttls-proto: unknown protocol %s, see tlsup --list", quote.Short(name))
+		}
+	}
+	if manual {
+		protocol = negotiate.TLS() // refuses a scheme, which would choose an upgrade
+	}
+	return connect.ParseTarget(operands[0], port, protocol)
+}
+
+// trust reads the options on trust and tuning.
+func (p *program) trust(c *cli.Context) (*trust.Config, error) {
+	s := trust.Settings{
+		CAFiles:    c.StringSlice("x509cafile"),
+		CertFile:   c.String("x509certfile"),
+		KeyFile:    c.String("x509keyfile"),
+		VerifyName: c.String("verify-hostname"),
+		Insecure:   c.Bool("insecure"),
+		TLSMin:     c.String("tls-min"),
+		TLSMax:     c.String("tls-max"),
+		Ciphers:    c.String("ciphers"),
+		Groups:     c.String("groups"),
+		Passphrase: p.passphrase(),
+	}
+	for _, ids := range c.StringSlice("alpn") {
+		s.ALPN = append(s.ALPN, strings.Split(ids, ",")...)
+	}
+	if c.IsSet("sni-hostname") {
+		sni := c.String("sni-hostname")
+		s.SNI = &sni
+	}
+	for _, name := range []string{"x509cafile", "x509certfile", "x509keyfile", "verify-hostname", "ciphers", "groups", "tls-min", "tls-max"} {
+		if c.IsSet(name) && c.String(name) == "" && len(c.StringSlice(name)) == 0 {
+			return nil, fmt.Errorf("option --%s needs a value that is not empty", name)
+		}
+	}
+	return trust.Load(s)
+}
+
+// passphrase returns how to ask for the passphrase of a key, or nil if there is no
+// terminal to ask on.
+func (p *program) passphrase() func(file string) ([]byte, error) {
+	return func(file string) ([]byte, error) {
+		tty, err := openTerminal()
+		if err != nil {
+			return nil, fmt.Errorf("no terminal to ask for the passphrase on")
+		}
+		defer tty.Close()
+		fmt.Fprintf(tty, "passphrase of %s: ", quote.Escape(file))
+		defer fmt.Fprintln(tty)
+		return term.ReadPassword(int(tty.Fd()))
+	}
+}
+
+// seconds reads an option of type secondsValue.
+func seconds(c *cli.Context, name string) time.Duration {
+	return time.Duration(*c.Generic(name).(*secondsValue))
+}
+
+// secondsValue is a length of time: seconds as a number, or a duration with units.
+type secondsValue time.Duration
+
+func newSeconds(d time.Duration) *secondsValue { return (*secondsValue)(&d) }
+
+// Set reads a value from the command line.
+func (v *secondsValue) Set(s string) error {
+	n, err := strconv.ParseFloat(s, 64)
+	d := time.Duration(n * float64(time.Second))
+	if err != nil {
+		d, err = time.ParseDuration(s)
+	}
+	const most = 10 * 365 * 24 * time.Hour
+	if err != nil || n != n || n > most.Seconds() || n < -most.Seconds() || d > most {
+		return fmt.Errorf("%s is neither a number of seconds nor a duration like 1m30s", quote.Short(s))
+	}
+	*v = secondsValue(d)
+	return nil
+}
+
+func (v *secondsValue) String() string {
+	if v == nil {
+		return ""
+	}
+	return time.Duration(*v).String()
+}
+
+// isTerminal reports whether f is a terminal.
+func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }

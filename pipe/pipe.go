@@ -1,0 +1,355 @@
+// Package pipe carries bytes between an input, an output and a session.
+//
+// How a session ends, as a table of cases:
+//
+//	input ends                  close_notify is sent, reading goes on until the peer
+//	                            closes, for Linger at most
+//	peer sends close_notify     input that is still flowing is sent on: until it ends,
+//	                            pauses, or can't be written; a terminal's is not waited for
+//	both                        a clean end
+//	peer cuts the stream        behind our close_notify, between two records: the end, with
+//	                            a notice; else an error
+//	input fails                 an error, and no close_notify: what the peer has is not all
+//	session can't be written    what the peer still sent is read to its end, then an error
+//	output is closed            ErrOutputClosed: nobody reads any more
+//	output fails                an error
+//	nothing moves for Idle      an error
+//	the context ends            its cause
+package pipe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"tlsup/internal/record"
+)
+
+// ErrOutputClosed tells that the reader of the output has gone away.
+var ErrOutputClosed = errors.New("nobody reads the output any more")
+
+const (
+	// bufSize is how many bytes are read at a time, each way.
+	bufSize = 128 << 10
+	// pause is how long input may pause after the peer's close_notify before it counts as
+	// ended; socat waits as long.
+	pause = 500 * time.Millisecond
+	// drain is how long the peer's last words are waited for when it can't be written to.
+	drain = 5 * time.Second
+)
+
+// A Conn is one end of a session. Read returns io.EOF for a clean end only.
+type Conn interface {
+	net.Conn
+	// CloseWrite tells the peer that nothing more comes from this side.
+	CloseWrite() error
+}
+
+// A Pipe joins input and output to a session. It is used once.
+type Pipe struct {
+	In  io.Reader
+	Out io.Writer
+
+	// Terminal: In can be read again after its end, and is not waited for when the
+	// peer has closed.
+	Terminal bool
+	// CRLF turns each LF of the input into CRLF, unless a CR stands before it.
+	CRLF bool
+	// KeepOpen: the end of the input sends no close_notify.
+	KeepOpen bool
+	// Linger is how long the peer is waited for after the end of the input; time in which
+	// Out keeps its writer waiting does not count. Negative means no bound.
+	Linger time.Duration
+	// Idle ends a session in which nothing moves for so long. 0 means no bound.
+	Idle time.Duration
+	// Notice, if not nil, is told what a person should know though it is no error.
+	Notice func(string)
+
+	// sending is held while input is written to the connection, and throughout an upgrade,
+	// so that no byte of input passes it.
+	sending sync.Mutex
+	conn    Conn // set once the session has begun
+	crlf    crlf
+
+	moved    atomic.Int64 // when a byte last moved, in Unix nanoseconds
+	sent     atomic.Int64 // bytes of input written
+	inWrite  atomic.Bool  // input is being written to the connection
+	inOutput atomic.Int64 // since when Out keeps us waiting, in Unix nanoseconds; 0 if it doesn't
+	waited   atomic.Int64 // nanoseconds that Out has kept us waiting
+	closed   atomic.Bool  // our close_notify was sent
+
+	upload   chan error // the end of the input: nil, or a sendError or inputError
+	download chan error // the end of the session's output
+}
+
+// An InputError tells that the input could not be read.
+type InputError struct{ Err error }
+
+func (e *InputError) Error() string { return "input: " + e.Err.Error() }
+func (e *InputError) Unwrap() error { return e.Err }
+
+// An OutputError tells that the output could not be written.
+type OutputError struct{ Err error }
+
+func (e *OutputError) Error() string { return "output: " + e.Err.Error() }
+func (e *OutputError) Unwrap() error { return e.Err }
+
+// A sendError tells that the connection could not be written to.
+type sendError struct{ error }
+
+func (e sendError) Unwrap() error { return e.error }
+
+// Run carries bytes both ways until the session ends; see the package comment for the
+// ways it can. It returns nil for a clean end. A blocked read of In is left behind.
+// Closing conn is the caller's, and so is cutting it short after an error.
+func (p *Pipe) Run(ctx context.Context, conn Conn) error {
+	p.init()
+	p.conn = conn
+	go p.send(func() bool { return false })
+	return p.session(ctx)
+}
+
+func (p *Pipe) init() {
+	p.upload, p.download = make(chan error, 1), make(chan error, 1)
+	p.moved.Store(time.Now().UnixNano())
+}
+
+// session runs once conn is set and the input is being sent.
+func (p *Pipe) session(ctx context.Context) error {
+	p.moved.Store(time.Now().UnixNano())
+	go func() { p.download <- p.receive(p.conn, nil) }()
+	idle := p.watchIdle()
+	var linger <-chan time.Time
+	var granted time.Duration // of Out's waits, on top of Linger
+	upload := p.upload
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-idle:
+			return fmt.Errorf("nothing moved for %v", p.Idle)
+		case err := <-upload:
+			upload = nil
+			if err != nil {
+				return p.lastWords(ctx, err)
+			}
+			if p.Linger >= 0 {
+				granted, linger = p.outputWait(), time.After(p.Linger)
+			}
+		case <-linger:
+			if wait := p.outputWait(); wait > granted {
+				granted, linger = wait, time.After(wait-granted)
+				continue
+			}
+			p.conn.SetReadDeadline(time.Unix(1, 0))
+			return p.ended(<-p.download)
+		case err := <-p.download:
+			if err == nil && upload != nil {
+				err = p.rest(ctx, upload)
+			}
+			return p.ended(err)
+		}
+	}
+}
+
+// ended judges the end of the session's output.
+func (p *Pipe) ended(err error) error {
+	switch {
+	case err == nil || errors.Is(err, os.ErrDeadlineExceeded):
+		return nil
+	case errors.Is(err, record.ErrCut) && p.closed.Load():
+		if p.Notice != nil {
+			p.Notice("the peer closed without close_notify: a cut can't be told from the end of its answer")
+		}
+		return nil
+	}
+	return err
+}
+
+// rest lets input that is flowing be sent on after the peer's close_notify.
+func (p *Pipe) rest(ctx context.Context, upload <-chan error) error {
+	if p.Terminal {
+		// What was typed is sent to its end, then the session is over.
+		p.conn.SetWriteDeadline(time.Now().Add(drain))
+		p.sending.Lock()
+		defer p.sending.Unlock()
+		return nil
+	}
+	for sent := int64(-1); ; {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case err := <-upload:
+			if errors.As(err, new(sendError)) {
+				return fmt.Errorf("the peer closed the session before all input was sent: %w", err)
+			}
+			return err
+		case <-time.After(pause):
+			now := p.sent.Load()
+			if now == sent && !p.inWrite.Load() {
+				return nil
+			}
+			sent = now
+		}
+	}
+}
+
+// lastWords reads what the peer sent before it could no longer be written to, and returns
+// why it could not. A failure of the input itself is returned at once.
+func (p *Pipe) lastWords(ctx context.Context, failed error) error {
+	if !errors.As(failed, new(sendError)) {
+		return failed
+	}
+	p.conn.SetReadDeadline(time.Now().Add(drain))
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case err := <-p.download:
+		if errors.Is(err, ErrOutputClosed) || errors.As(err, new(*OutputError)) {
+			return err
+		}
+		if err != nil && !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, os.ErrDeadlineExceeded) {
+			return err // an alert says more than a failed write
+		}
+		if err == nil {
+			return fmt.Errorf("the peer closed the session before all input was sent: %w", failed)
+		}
+		return failed
+	}
+}
+
+// send reads the input to its end and writes it to the connection. atEnd is asked at each
+// end whether reading goes on.
+func (p *Pipe) send(atEnd func() bool) {
+	p.upload <- func() error {
+		buf := make([]byte, bufSize)
+		for {
+			n, err := p.In.Read(buf)
+			if n > 0 {
+				if err := p.write(buf[:n]); err != nil {
+					return err
+				}
+			}
+			switch {
+			case err == io.EOF && atEnd():
+			case err == io.EOF:
+				return p.closeWrite()
+			case err != nil:
+				return &InputError{err}
+			}
+		}
+	}()
+}
+
+// write writes input to the connection.
+func (p *Pipe) write(b []byte) error {
+	p.sending.Lock()
+	defer p.sending.Unlock()
+	p.inWrite.Store(true)
+	defer p.inWrite.Store(false)
+	if p.CRLF {
+		b = p.crlf.convert(b)
+	}
+	if _, err := p.conn.Write(b); err != nil {
+		return sendError{err}
+	}
+	p.sent.Add(int64(len(b)))
+	p.moved.Store(time.Now().UnixNano())
+	return nil
+}
+
+// closeWrite sends close_notify at the end of the input. That it can't be sent is no
+// error: the peer may have gone, and all input was sent.
+func (p *Pipe) closeWrite() error {
+	p.sending.Lock()
+	defer p.sending.Unlock()
+	if !p.KeepOpen {
+		p.closed.Store(true)
+		p.conn.CloseWrite()
+	}
+	return nil
+}
+
+// receive reads from a connection and writes to the output until the connection's end. cut, if
+// not nil, decides how much of what was read is shown, and with an error that receiving ends.
+func (p *Pipe) receive(conn net.Conn, cut func([]byte) ([]byte, error)) error {
+	buf := make([]byte, bufSize)
+	for {
+		n, err := conn.Read(buf)
+		show := buf[:n]
+		if cut != nil {
+			var last error
+			if show, last = cut(show); last != nil {
+				err = last
+			}
+		}
+		if len(show) > 0 {
+			if err := p.show(show); err != nil {
+				return err
+			}
+		}
+		switch {
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// show writes to the output and keeps account of how long that takes.
+func (p *Pipe) show(b []byte) error {
+	start := time.Now()
+	p.inOutput.Store(start.UnixNano())
+	_, err := p.Out.Write(b)
+	p.inOutput.Store(0)
+	end := time.Now()
+	p.waited.Add(int64(end.Sub(start)))
+	p.moved.Store(end.UnixNano())
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, errBrokenPipe) || errors.Is(err, io.ErrClosedPipe):
+		return ErrOutputClosed
+	}
+	return &OutputError{err}
+}
+
+// outputWait returns how long the output has kept us waiting, in all.
+func (p *Pipe) outputWait() time.Duration {
+	wait := time.Duration(p.waited.Load())
+	if since := p.inOutput.Load(); since != 0 {
+		wait += time.Since(time.Unix(0, since))
+	}
+	return wait
+}
+
+// watchIdle returns a channel that is closed when nothing has moved for Idle. A wait for
+// the output is not idle.
+func (p *Pipe) watchIdle() <-chan struct{} {
+	idle := make(chan struct{})
+	if p.Idle <= 0 {
+		return idle
+	}
+	var check func()
+	check = func() {
+		quiet := time.Since(time.Unix(0, p.moved.Load()))
+		switch {
+		case p.inOutput.Load() != 0:
+			time.AfterFunc(p.Idle, check)
+		case quiet >= p.Idle:
+			close(idle)
+		default:
+			time.AfterFunc(p.Idle-quiet, check)
+		}
+	}
+	time.AfterFunc(p.Idle, check)
+	return idle
+}

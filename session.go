@@ -1,0 +1,280 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"tlsup/internal/connect"
+	"tlsup/internal/quote"
+	"tlsup/internal/record"
+	"tlsup/negotiate"
+	"tlsup/pipe"
+)
+
+// afterCommand is how long the server is waited for once COMMAND has ended: nobody reads
+// its answer, but a connection that is closed too early takes with it what was sent.
+const afterCommand = 5 * time.Second
+
+// pipe connects, and carries bytes between the session and stdin and stdout, or COMMAND.
+func (p *program) pipe(c *cli.Context) error {
+	switch {
+	case c.Bool("list"):
+		return p.list(c)
+	case c.Bool("version"):
+		_, err := fmt.Fprintln(p.stdout, "tlsup", versionText())
+		return err
+	}
+	pl, err := p.plan(c)
+	if err != nil {
+		return err
+	}
+	var command *exec.Cmd
+	if p.command != nil {
+		if command, err = findCommand(p.command); err != nil {
+			return err
+		}
+	}
+	s := &session{program: p, plan: pl, pipe: &pipe.Pipe{
+		In: p.stdin, Out: p.stdout,
+		CRLF:     c.Bool("crlf"),
+		KeepOpen: c.Bool("no-half-close"),
+		Linger:   seconds(c, "linger"),
+		Idle:     seconds(c, "idle-timeout"),
+		Notice:   func(text string) { p.message.line("%s: %s", pl.target.Address(), text) },
+	}, verbose: c.Bool("verbose"), progress: c.Bool("progress")}
+	if command == nil && isTerminal(p.stdin) {
+		s.pipe.Terminal = true
+		s.pipe.CRLF = s.pipe.CRLF || pl.target.Protocol.Lines && !c.Bool("no-crlf")
+	}
+	return s.run(c.Context, command)
+}
+
+// A session is one run of the pipe.
+type session struct {
+	*program
+	plan     *plan
+	pipe     *pipe.Pipe
+	verbose  bool
+	progress bool
+
+	tls *record.Session
+}
+
+// run connects, starts the command if there is one, and pipes.
+func (s *session) run(ctx context.Context, command *exec.Cmd) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var start <-chan struct{}
+	if s.plan.manual {
+		start = startSignal()
+	}
+	conn, err := s.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close() // after an error, without close_notify
+
+	var running *running
+	if command != nil {
+		if running, err = s.startCommand(command, conn); err != nil {
+			return err
+		}
+	} else {
+		go watchOutput(s.stdout, func() { cancel(pipe.ErrOutputClosed) })
+	}
+	stopProgress := s.startProgress()
+	if s.plan.manual {
+		err = s.pipe.RunManual(ctx, conn, pipe.Manual{
+			StartTLS: func(ctx context.Context) (pipe.Conn, error) { return s.startTLS(ctx, conn) },
+			Start:    start, After: s.plan.after,
+		})
+	} else {
+		err = s.pipe.Run(ctx, s.tls)
+	}
+	stopProgress()
+	if err == nil && s.tls != nil {
+		s.tls.Close()
+	}
+	if running != nil {
+		return running.end(s.explain(err))
+	}
+	return s.explain(err)
+}
+
+// connect opens the session, or in manual mode the bare connection.
+func (s *session) connect(ctx context.Context) (net.Conn, error) {
+	limited, stop := context.WithTimeout(ctx, s.plan.timeout)
+	defer stop()
+	if s.plan.manual {
+		return connect.Connect(limited, s.plan.target, &s.plan.connect)
+	}
+	tls, err := connect.Open(limited, s.plan.target, &s.plan.connect)
+	if err != nil {
+		return nil, err
+	}
+	s.began(tls)
+	return bareConn{tls}, nil
+}
+
+// bareConn is a session whose Close sends no close_notify.
+type bareConn struct{ *record.Session }
+
+func (c bareConn) Close() error { return c.Abort() }
+
+// startTLS runs the handshake of manual mode.
+func (s *session) startTLS(ctx context.Context, conn net.Conn) (pipe.Conn, error) {
+	limited, stop := context.WithTimeout(ctx, s.plan.timeout)
+	defer stop()
+	up := negotiate.GoAhead(conn)
+	up.ServerName = s.plan.target.ServerName()
+	tls, err := connect.Secure(limited, up, s.plan.target, &s.plan.connect)
+	if err != nil {
+		return nil, s.manualHint(err)
+	}
+	s.began(tls)
+	return tls, nil
+}
+
+// manualHint tells what to do about cleartext where the handshake was due in manual mode:
+// mostly TLS was started before the server's go-ahead had come.
+func (s *session) manualHint(err error) error {
+	var failed *connect.Error
+	if errors.As(err, &failed) && failed.Step == connect.Upgrade && s.plan.after == nil {
+		failed.Hint = "end the input when the server has given its go-ahead, or wait for it with --starttls-after REGEXP"
+	}
+	return err
+}
+
+// began reports on a session that has been set up.
+func (s *session) began(tls *record.Session) {
+	s.tls = tls
+	state := tls.TLS.ConnectionState()
+	if err := s.plan.connect.Trust.Problem(state, s.serverName()); err != nil {
+		s.message.line("%s: warning: %v", s.plan.target.Address(), err)
+	}
+	if s.verbose {
+		s.message.line("%s", s.plan.connect.Trust.Describe(state))
+	}
+}
+
+// serverName is the name that the certificate should be valid for.
+func (s *session) serverName() string {
+	if s.plan.target.Protocol.Names == negotiate.ServiceDomain && s.plan.connect.Name != "" {
+		return s.plan.connect.Name
+	}
+	return s.plan.target.ServerName()
+}
+
+// explain gives an error of the session the target.
+func (s *session) explain(err error) error {
+	var failed *connect.Error
+	switch {
+	case err == nil, errors.As(err, &failed), errors.As(err, new(signalError)), errors.Is(err, pipe.ErrOutputClosed):
+		return err
+	}
+	e := &connect.Error{Target: s.plan.target.Address(), Step: connect.Transfer, Err: err}
+	var cleartext *negotiate.CleartextError
+	if errors.As(err, &cleartext) || errors.Is(err, pipe.ErrNotStarted) {
+		e.Step = connect.Upgrade
+	}
+	var op *net.OpError
+	if errors.As(err, &op) && op.Err != nil {
+		e.Hint = ""
+	}
+	return e
+}
+
+// findCommand looks for the program before anything is opened.
+func findCommand(args []string) (*exec.Cmd, error) {
+	command := exec.Command(args[0], args[1:]...)
+	if command.Err != nil {
+		return nil, usagef("command %s: %w", quote.Short(args[0]), command.Err)
+	}
+	return command, nil
+}
+
+// running is a command on the session.
+type running struct {
+	command *exec.Cmd
+	stdin   io.Closer
+	done    chan error
+}
+
+// startCommand starts the command with its stdin and stdout on the pipe, and forwards signals
+// to it. When it has ended, the server is not waited for much longer.
+func (s *session) startCommand(command *exec.Cmd, conn net.Conn) (*running, error) {
+	command.Stderr = os.Stderr
+	stdin, err := command.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	stdout, err := command.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := command.Start(); err != nil {
+		return nil, usagef("command %s: %w", quote.Short(command.Path), err)
+	}
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, forwardedSignals...)
+	go func() {
+		for sig := range signals {
+			command.Process.Signal(sig)
+		}
+	}()
+	r := &running{command: command, stdin: stdin, done: make(chan error, 1)}
+	s.pipe.In, s.pipe.Out = stdout, &commandInput{Writer: stdin}
+	go func() {
+		// Process.Wait, not Cmd.Wait, which would close the pipe with output still in it.
+		state, err := command.Process.Wait()
+		if err == nil && !state.Success() {
+			err = &exec.ExitError{ProcessState: state}
+		}
+		conn.SetReadDeadline(time.Now().Add(afterCommand))
+		r.done <- err
+	}()
+	return r, nil
+}
+
+// end waits for the command after the session has ended, and returns its status. A session that
+// failed is not covered up by a command that did not notice.
+func (r *running) end(session error) error {
+	r.stdin.Close()
+	err := <-r.done
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		if ws, ok := exit.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+			return commandError(connect.StatusSignal + int(ws.Signal()))
+		}
+		return commandError(exit.ExitCode())
+	}
+	if session != nil {
+		return session
+	}
+	return err
+}
+
+// commandInput is a command's stdin. A command that does not read all of it is no error.
+type commandInput struct {
+	io.Writer
+	closed bool
+}
+
+func (c *commandInput) Write(p []byte) (int, error) {
+	if !c.closed {
+		if _, err := c.Writer.Write(p); err != nil {
+			c.closed = true
+		}
+	}
+	return len(p), nil
+}

@@ -1,0 +1,16 @@
+package main
+
+import (
+	"os"
+	"syscall"
+)
+
+// endingSignals end a run.
+var endingSignals = []os.Signal{os.Interrupt, syscall.SIGTERM}
+
+// forwardedSignals are handed to a command that runs on the session.
+var forwardedSignals = endingSignals
+
+// startSignal returns nil: the system has no SIGALRM, and the end of the input alone
+// starts TLS in manual mode.
+func startSignal() <-chan struct{} { return nil }
