@@ -9,7 +9,6 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
 	"math/big"
@@ -21,29 +20,37 @@ import (
 type CA struct {
 	Cert *x509.Certificate
 	key  crypto.Signer
+	// chain is what servers send behind their own certificate: the intermediates from this
+	// one up, without the root.
+	chain [][]byte
 }
 
 // New makes an authority that is valid for a day.
-func New(name string) (*CA, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+func New(name string) (*CA, error) { return Root(name, nil) }
+
+// Root is New with a change: if not nil, it may alter the template before it is signed.
+func Root(name string, change func(*x509.Certificate)) (*CA, error) {
+	key, err := newKey()
 	if err != nil {
 		return nil, err
 	}
-	template := &x509.Certificate{
-		SerialNumber:          serial(),
-		Subject:               pkix.Name{CommonName: name},
-		NotBefore:             time.Now().Add(-time.Hour),
-		NotAfter:              time.Now().Add(24 * time.Hour),
-		IsCA:                  true,
-		BasicConstraintsValid: true,
-		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		return nil, err
-	}
-	cert, err := x509.ParseCertificate(der)
+	cert, err := sign(authority(name), change, nil, key, key)
 	return &CA{Cert: cert, key: key}, err
+}
+
+// Intermediate makes an authority whose certificate is issued by ca. change, if not nil,
+// may alter the template before it is signed. What the new authority issues comes with
+// the chain.
+func (ca *CA) Intermediate(name string, change func(*x509.Certificate)) (*CA, error) {
+	key, err := newKey()
+	if err != nil {
+		return nil, err
+	}
+	cert, err := sign(authority(name), change, ca.Cert, key, ca.key)
+	if err != nil {
+		return nil, err
+	}
+	return &CA{Cert: cert, key: key, chain: append([][]byte{cert.Raw}, ca.chain...)}, nil
 }
 
 // Pool returns a pool that holds the authority alone.
@@ -62,10 +69,79 @@ func (ca *CA) PEM() []byte {
 // and IP addresses. The first becomes the common name. change, if not nil, may alter
 // the template before it is signed.
 func (ca *CA) Issue(names []string, change func(*x509.Certificate)) (tls.Certificate, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	key, err := newKey()
 	if err != nil {
 		return tls.Certificate{}, err
 	}
+	return ca.IssueFor(key, names, change)
+}
+
+// IssueFor is Issue for a key of the caller's.
+func (ca *CA) IssueFor(key crypto.Signer, names []string, change func(*x509.Certificate)) (tls.Certificate, error) {
+	leaf, err := sign(endEntity(names), change, ca.Cert, key, ca.key)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.Certificate{Certificate: append([][]byte{leaf.Raw}, ca.chain...), PrivateKey: key, Leaf: leaf}, nil
+}
+
+// SelfSigned makes a certificate like Issue does, signed with its own key.
+func SelfSigned(names []string, change func(*x509.Certificate)) (tls.Certificate, error) {
+	key, err := newKey()
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	leaf, err := sign(endEntity(names), change, nil, key, key)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf}, nil
+}
+
+// EncodePEM returns a certificate's chain and its key (PKCS#8).
+func EncodePEM(c tls.Certificate) (cert, key []byte, err error) {
+	for _, der := range c.Certificate {
+		cert = append(cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
+	if err != nil {
+		return nil, nil, fmt.Errorf("encode key: %w", err)
+	}
+	return cert, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+}
+
+func newKey() (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) }
+
+// sign makes the certificate of key, issued by parent with its key; by itself if there is
+// no parent.
+func sign(template *x509.Certificate, change func(*x509.Certificate), parent *x509.Certificate, key, parentKey crypto.Signer) (*x509.Certificate, error) {
+	if change != nil {
+		change(template)
+	}
+	if parent == nil {
+		parent = template
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), parentKey)
+	if err != nil {
+		return nil, err
+	}
+	return x509.ParseCertificate(der)
+}
+
+func authority(name string) *x509.Certificate {
+	template := &x509.Certificate{
+		SerialNumber:          serial(),
+		NotBefore:             time.Now().Add(-time.Hour),
+		NotAfter:              time.Now().Add(24 * time.Hour),
+		IsCA:                  true,
+		BasicConstraintsValid: true,
+		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+	}
+	template.Subject.CommonName = name
+	return template
+}
+
+func endEntity(names []string) *x509.Certificate {
 	template := &x509.Certificate{
 		SerialNumber: serial(),
 		NotBefore:    time.Now().Add(-time.Hour),
@@ -83,27 +159,7 @@ func (ca *CA) Issue(names []string, change func(*x509.Certificate)) (tls.Certifi
 			template.DNSNames = append(template.DNSNames, name)
 		}
 	}
-	if change != nil {
-		change(template)
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, ca.Cert, key.Public(), ca.key)
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	leaf, err := x509.ParseCertificate(der)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, err
-}
-
-// EncodePEM returns a certificate's chain and its key (PKCS#8).
-func EncodePEM(c tls.Certificate) (cert, key []byte, err error) {
-	for _, der := range c.Certificate {
-		cert = append(cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
-	if err != nil {
-		return nil, nil, fmt.Errorf("encode key: %w", err)
-	}
-	return cert, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+	return template
 }
 
 func serial() *big.Int {
