@@ -21,6 +21,12 @@ import (
 // addresses.
 const Host = "mail.example.org"
 
+// User and Password are what the servers of mailboxes let in, inside TLS.
+const (
+	User     = "demo"
+	Password = "demo"
+)
+
 // A protocol is the server's side of one protocol.
 type protocol struct {
 	// upgrade speaks cleartext up to and with the go-ahead; nil for TLS from the first byte.
@@ -146,7 +152,8 @@ func (s *Server) serve(nc net.Conn) {
 type conn struct {
 	net.Conn
 	r        *bufio.Reader
-	implicit bool // TLS from the first byte
+	implicit bool   // TLS from the first byte
+	stamp    string // of a POP3 server's greeting, for APOP
 }
 
 // startTLS runs the handshake. What the client sent behind its request in the clear
