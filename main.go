@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
@@ -31,9 +32,8 @@ func main() {
 func run(args []string, stdin, stdout, stderr *os.File) int {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
-	watchSignals(cancel)
-
 	p := &program{stdin: stdin, stdout: stdout, message: message{stderr}}
+	p.watchSignals(cancel)
 	err := p.main(ctx, args[1:])
 	p.message.failure(err)
 	return status(err)
@@ -43,7 +43,8 @@ func run(args []string, stdin, stdout, stderr *os.File) int {
 type program struct {
 	stdin, stdout *os.File
 	message       message
-	command       []string // COMMAND ARGS, behind --
+	command       []string                   // COMMAND ARGS, behind --
+	child         atomic.Pointer[os.Process] // the command while it runs
 }
 
 // A usageError is a wrong command line.
@@ -85,10 +86,11 @@ func status(err error) int {
 	return connect.StatusSession
 }
 
-// watchSignals ends the context with a signalError at the first signal. Signals that were
+// watchSignals ends the context with a signalError at a signal, or hands the signal to the
+// command that is running: how the session ends is the command's to decide. Signals that were
 // ignored when the program started (nohup, a shell's background jobs) stay so.
-func watchSignals(cancel context.CancelCauseFunc) {
-	signals := make(chan os.Signal, 1)
+func (p *program) watchSignals(cancel context.CancelCauseFunc) {
+	signals := make(chan os.Signal, 8)
 	for _, sig := range endingSignals {
 		if !signal.Ignored(sig) {
 			signal.Notify(signals, sig)
@@ -98,8 +100,13 @@ func watchSignals(cancel context.CancelCauseFunc) {
 	// program; a command that is run still gets the signal's usual meaning.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	go func() {
-		sig := <-signals
-		cancel(signalError{sig.(syscall.Signal)})
+		for sig := range signals {
+			if child := p.child.Load(); child != nil {
+				child.Signal(sig)
+				continue
+			}
+			cancel(signalError{sig.(syscall.Signal)})
+		}
 	}()
 }
 

@@ -51,7 +51,7 @@ func (p *program) pipe(c *cli.Context) error {
 		Linger:   seconds(c, "linger"),
 		Idle:     seconds(c, "idle-timeout"),
 		Notice:   func(text string) { p.message.line("%s: %s", pl.target.Address(), text) },
-	}, verbose: c.Bool("verbose"), progress: c.Bool("progress")}
+	}, verbose: c.Bool("verbose"), insecure: c.Bool("insecure"), progress: c.Bool("progress")}
 	if command == nil && isTerminal(p.stdin) {
 		s.pipe.Terminal = true
 		s.pipe.CRLF = s.pipe.CRLF || pl.target.Protocol.Lines && !c.Bool("no-crlf")
@@ -65,6 +65,7 @@ type session struct {
 	plan     *plan
 	pipe     *pipe.Pipe
 	verbose  bool
+	insecure bool
 	progress bool
 
 	tls *record.Session
@@ -159,8 +160,10 @@ func (s *session) manualHint(err error) error {
 func (s *session) began(tls *record.Session) {
 	s.tls = tls
 	state := tls.TLS.ConnectionState()
-	if err := s.plan.connect.Trust.Problem(state, s.serverName()); err != nil {
-		s.message.line("%s: warning: %v", s.plan.target.Address(), err)
+	if s.insecure {
+		if err := s.plan.connect.Trust.Problem(state, s.serverName()); err != nil {
+			s.message.line("%s: warning: %v", s.plan.target.Address(), err)
+		}
 	}
 	if s.verbose {
 		s.message.line("%s", s.plan.connect.Trust.Describe(state))
@@ -186,10 +189,6 @@ func (s *session) explain(err error) error {
 	var cleartext *negotiate.CleartextError
 	if errors.As(err, &cleartext) || errors.Is(err, pipe.ErrNotStarted) {
 		e.Step = connect.Upgrade
-	}
-	var op *net.OpError
-	if errors.As(err, &op) && op.Err != nil {
-		e.Hint = ""
 	}
 	return e
 }
@@ -225,10 +224,11 @@ func (s *session) startCommand(command *exec.Cmd, conn net.Conn) (*running, erro
 	if err := command.Start(); err != nil {
 		return nil, usagef("command %s: %w", quote.Short(command.Path), err)
 	}
-	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, forwardedSignals...)
+	s.child.Store(command.Process)
+	others := make(chan os.Signal, 8)
+	signal.Notify(others, forwardedSignals...)
 	go func() {
-		for sig := range signals {
+		for sig := range others {
 			command.Process.Signal(sig)
 		}
 	}()

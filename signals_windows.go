@@ -8,8 +8,8 @@ import (
 // endingSignals end a run.
 var endingSignals = []os.Signal{os.Interrupt, syscall.SIGTERM}
 
-// forwardedSignals are handed to a command that runs on the session.
-var forwardedSignals = endingSignals
+// forwardedSignals are handed to a command that runs on the session, as endingSignals are.
+var forwardedSignals []os.Signal
 
 // startSignal returns nil: the system has no SIGALRM, and the end of the input alone
 // starts TLS in manual mode.

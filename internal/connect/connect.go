@@ -89,7 +89,7 @@ func (t Target) dialError(ctx context.Context, err error) error {
 		e.Step, e.Err = Resolve, fmt.Errorf("%s has %s", quote.Escape(missing.Addr), missing.Err)
 		e.Hint = "-4 and -6 restrict the addresses that are tried"
 	case errors.As(err, &dns):
-		e.Step, e.Err = Resolve, fmt.Errorf("%s: %s", quote.Escape(dns.Name), dns.Err)
+		e.Step, e.Err = Resolve, errors.New(quote.Escape(dns.Err))
 	case errors.As(err, &op):
 		reason := op.Err
 		var sys *os.SyscallError
