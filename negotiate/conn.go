@@ -131,6 +131,24 @@ func (c *Conn) TraceRead() {
 	}
 }
 
+// Describe traces what has been consumed since the last time as text in place of its bytes,
+// for packets that are not text: "ErrorResponse: too many clients".
+func (c *Conn) Describe(text string) {
+	c.traced = c.at
+	if c.trace != nil {
+		c.trace(Line{Server: true, Text: text})
+	}
+}
+
+// WritePacket sends a packet that is not text, and traces it as the description.
+func (c *Conn) WritePacket(description string, p []byte) error {
+	if c.trace != nil {
+		c.trace(Line{Text: description})
+	}
+	_, err := c.conn.Write(p)
+	return err
+}
+
 // traceRest traces all that has come in and was not traced, so that a person can see
 // what an upgrade stumbled over.
 func (c *Conn) traceRest() {
