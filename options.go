@@ -141,6 +141,9 @@ func (p *program) plan(c *cli.Context) (*plan, error) {
 		pl.connect.Trace = p.message.exchange
 		pl.connect.Dialing = func(address string) { p.message.line("connecting to %s", quote.Escape(address)) }
 	}
+	if stderr, ok := p.message.w.(*os.File); ok && isTerminal(stderr) {
+		pl.connect.Waiting = func(hint string) { p.message.line("%s: no greeting yet; %s", pl.target.Address(), hint) }
+	}
 	if pl.connect.Trust, err = p.trust(c); err != nil {
 		return nil, usageError{err}
 	}

@@ -10,7 +10,9 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync/atomic"
 	"syscall"
+	"time"
 
 	"tlsup/internal/quote"
 	"tlsup/internal/record"
@@ -30,7 +32,13 @@ type Options struct {
 	// Dialing, if not nil, is called with each address before it is tried; two may be
 	// tried at once.
 	Dialing func(address string)
+	// Waiting, if not nil, is called once with a hint when a server that should upgrade has
+	// said nothing for a while.
+	Waiting func(hint string)
 }
+
+// silence is how long a server may say nothing before Waiting is called.
+const silence = 3 * time.Second
 
 // Open dials the target, upgrades and shakes hands. The context bounds all of it. Errors are
 // *Error, or *negotiate.OptionError before anything is sent.
@@ -47,9 +55,26 @@ func Open(ctx context.Context, t Target, o *Options) (*record.Session, error) {
 }
 
 func open(ctx context.Context, conn net.Conn, t Target, o *Options) (*record.Session, error) {
+	var heard atomic.Bool
+	if o.Waiting != nil && t.Protocol.Upgrade != nil {
+		defer time.AfterFunc(silence, func() {
+			if !heard.Load() {
+				o.Waiting(t.silentHint())
+			}
+		}).Stop()
+	}
 	up, err := negotiate.Client(ctx, conn, t.Protocol, &negotiate.Options{
-		Host: t.ServerName(), Name: o.Name, From: o.From, Trace: o.Trace,
+		Host: t.ServerName(), Name: o.Name, From: o.From,
+		Trace: func(l negotiate.Line) {
+			if l.Server {
+				heard.Store(true)
+			}
+			if o.Trace != nil {
+				o.Trace(l)
+			}
+		},
 	})
+	heard.Store(true)
 	if err != nil {
 		return nil, t.upgradeError(err)
 	}
@@ -133,19 +158,25 @@ func (t Target) upgradeError(err error) error {
 	if e.Hint != "" {
 		return e
 	}
-	implicit := t.implicit()
 	var answer *negotiate.AnswerError
 	switch {
 	case errors.Is(err, negotiate.ErrTLS):
-		e.Hint = "try " + t.Command(implicit)
-	case errors.Is(err, negotiate.ErrSilent) && own.Step == negotiate.Greeting && t.Port == implicit.Port:
-		e.Hint = fmt.Sprintf("port %d is for TLS from the first byte: %s", t.Port, t.Command(implicit))
+		e.Hint = "try " + t.Command(t.implicit())
 	case (errors.Is(err, negotiate.ErrSilent) || errors.Is(err, negotiate.ErrClosed)) && own.Step == negotiate.Greeting:
-		e.Hint = "a server that waits may want TLS from the first byte: " + t.Command(implicit)
+		e.Hint = t.silentHint()
 	case errors.As(err, &answer) && own.Step == negotiate.Greeting:
 		e.Hint = t.looksLike([]byte(answer.Text))
 	}
 	return e
+}
+
+// silentHint is for a server that says nothing where it should have greeted.
+func (t Target) silentHint() string {
+	implicit := t.implicit()
+	if t.Port == implicit.Port {
+		return fmt.Sprintf("port %d is for TLS from the first byte: %s", t.Port, t.Command(implicit))
+	}
+	return "a server that waits may want TLS from the first byte: " + t.Command(implicit)
 }
 
 // implicit is the protocol that speaks TLS from the first byte in place of the target's.
