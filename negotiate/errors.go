@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 
 	"tlsup/internal/quote"
 )
@@ -69,12 +70,13 @@ type CleartextError struct {
 	Upgraded bool // it came behind a server's go-ahead: an injection, or a server that broke the protocol
 }
 
-// Error quotes the text, escaped and cut.
+// Error quotes the text, escaped and cut: all of an injection, the first line of a greeting.
 func (e *CleartextError) Error() string {
 	if e.Upgraded {
 		return "cleartext behind the server's go-ahead, it may have been injected on the way: " + quote.Short(string(e.Text))
 	}
-	return "server answers in the clear: " + quote.Short(string(e.Text))
+	line, _, _ := strings.Cut(string(e.Text), "\n")
+	return "server answers in the clear: " + quote.Short(line)
 }
 
 // An AnswerError is an answer that ends the upgrade.

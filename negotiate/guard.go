@@ -1,6 +1,7 @@
 package negotiate
 
 import (
+	"bytes"
 	"net"
 	"os"
 	"time"
@@ -50,7 +51,7 @@ func (g *guard) checkRead(conn net.Conn, p []byte, err error) (int, error) {
 	}
 	text := append(make([]byte, 0, cleartextBytes), p[:min(len(p), cleartextBytes)]...)
 	conn.SetReadDeadline(time.Now().Add(cleartextWait))
-	for err == nil && len(text) < cleartextBytes {
+	for err == nil && len(text) < cleartextBytes && (g.upgraded || !bytes.Contains(text, []byte("\n"))) {
 		var n int
 		n, err = conn.Read(text[len(text):cap(text)])
 		text = text[:len(text)+n]
