@@ -1,0 +1,300 @@
+package main
+
+import (
+	"bufio"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/youmark/pkcs8"
+
+	"tlsup/internal/record"
+	"tlsup/internal/testca"
+	"tlsup/internal/testserver"
+)
+
+// A dialogue is what a server of a script says and hears, one move a line:
+//
+//	S: 220 mail.example.org    a line is sent, with CRLF
+//	S- 220 mail.               this is sent as it stands
+//	C: EHLO .*                 a line comes, with CRLF, and matches as a whole
+//	C- hello\n                 exactly this comes
+//	C?                         something comes
+//	TLS                        the handshake succeeds
+//	TLS fails                  it doesn't
+//	end                        the client ends: close_notify inside TLS, else FIN
+//	cut                        the connection ends without close_notify
+//	reset                      it is reset
+//	stall                      nothing more, until the client goes away
+//
+// Escapes of Go strings are understood in S: and S-. Behind the last move the server sends
+// close_notify, and waits for the client's end.
+type dialogue []string
+
+// A player is a server that plays a dialogue with each client.
+type player struct {
+	dialogue dialogue
+	listener net.Listener
+	config   *tls.Config
+	results  chan error // of each connection
+}
+
+func (p *player) accept() {
+	for {
+		conn, err := p.listener.Accept()
+		if err != nil {
+			return
+		}
+		go func() { p.results <- p.play(conn) }()
+	}
+}
+
+// play plays the dialogue on one connection.
+func (p *player) play(conn net.Conn) error {
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(patience))
+	l := &line{Conn: conn, bare: conn, r: bufio.NewReader(conn)}
+	for _, move := range p.dialogue {
+		over, err := p.move(l, move)
+		if err != nil {
+			return fmt.Errorf("%s: %w", move, err)
+		}
+		if over {
+			return nil
+		}
+	}
+	if c, ok := l.Conn.(interface{ CloseWrite() error }); ok {
+		c.CloseWrite()
+	}
+	io.Copy(io.Discard, l.r)
+	return nil
+}
+
+// line is a server's end of a connection.
+type line struct {
+	net.Conn          // bare, or in TLS
+	bare     net.Conn // without TLS
+	r        *bufio.Reader
+}
+
+// move makes one move, and reports whether it was the last.
+func (p *player) move(l *line, move string) (over bool, err error) {
+	kind, text, _ := strings.Cut(move, " ")
+	switch kind {
+	case "S:", "S-":
+		if text, err = unescape(text); err != nil {
+			return false, err
+		}
+		if kind == "S:" {
+			text += "\r\n"
+		}
+		_, err = io.WriteString(l, text)
+	case "C:":
+		var got string
+		if got, err = l.r.ReadString('\n'); err == nil && !regexp.MustCompile(`\A(?:`+text+`)\r\n\z`).MatchString(got) {
+			err = fmt.Errorf("client said %q", got)
+		}
+	case "C-":
+		if text, err = unescape(text); err != nil {
+			return false, err
+		}
+		got := make([]byte, len(text))
+		if _, err = io.ReadFull(l.r, got); string(got) != text {
+			err = fmt.Errorf("client said %q (%v)", got, err)
+		}
+	case "C?":
+		_, err = l.r.Peek(1)
+	case "TLS":
+		err = p.handshake(l)
+		if text == "fails" {
+			return true, expectFailure(err)
+		}
+	case "end":
+		if rest, e := io.ReadAll(l.r); e != nil || len(rest) > 0 {
+			err = fmt.Errorf("client said %q (%v)", rest, e)
+		}
+	case "cut":
+		l.bare.(interface{ CloseWrite() error }).CloseWrite()
+		io.Copy(io.Discard, l.bare)
+		return true, nil
+	case "reset":
+		return true, l.bare.(*net.TCPConn).SetLinger(0)
+	case "stall":
+		io.Copy(io.Discard, l.r)
+		return true, nil
+	default:
+		err = errors.New("no such move")
+	}
+	return false, err
+}
+
+func expectFailure(err error) error {
+	if err == nil {
+		return errors.New("the handshake succeeded")
+	}
+	return nil
+}
+
+func (p *player) handshake(l *line) error {
+	if n := l.r.Buffered(); n > 0 && l.Conn != l.bare {
+		return fmt.Errorf("%d bytes behind the client's request", n)
+	}
+	under := record.NewConn(readerConn{l.bare, l.r})
+	tc := tls.Server(under, p.config)
+	if err := tc.Handshake(); err != nil {
+		return err
+	}
+	session := record.NewSession(tc, tc, under)
+	l.Conn, l.r = session, bufio.NewReader(session)
+	return nil
+}
+
+// readerConn is a connection of which something has been buffered.
+type readerConn struct {
+	net.Conn
+	r io.Reader
+}
+
+func (c readerConn) Read(p []byte) (int, error) { return c.r.Read(p) }
+
+// server starts one of testserver's servers.
+func (s *script) server(ts *testscript.TestScript, args []string) {
+	server, err := testserver.Start(args[0], func(config *tls.Config) {
+		ts.Check(change(config, args[1:]))
+	})
+	ts.Check(err)
+	ts.Defer(func() { server.Close() })
+	setAddress(ts, server.Addr)
+}
+
+// serve starts a server with a dialogue of the script's own.
+func (s *script) serve(ts *testscript.TestScript, args []string) {
+	p := &player{config: new(tls.Config), results: make(chan error, 100)}
+	for text := range strings.Lines(ts.ReadFile(args[0])) {
+		if text = strings.TrimSuffix(text, "\n"); text != "" && text[0] != '#' {
+			p.dialogue = append(p.dialogue, text)
+		}
+	}
+	network, address := "tcp", "127.0.0.1:0"
+	changes := args[1:]
+	if len(changes) > 0 && strings.HasPrefix(changes[0], "on=") {
+		address = strings.TrimPrefix(changes[0], "on=")
+		if path, ok := strings.CutPrefix(address, "unix:"); ok {
+			network, address = "unix", ts.MkAbs(path)
+		}
+		changes = changes[1:]
+	}
+	ts.Check(change(p.config, changes))
+	var err error
+	p.listener, err = net.Listen(network, address)
+	ts.Check(err)
+	ts.Defer(func() { p.listener.Close() })
+	go p.accept()
+	setAddress(ts, p.listener.Addr())
+	s.player = p
+}
+
+func (s *script) served(ts *testscript.TestScript, _ []string) {
+	select {
+	case err := <-s.player.results:
+		ts.Check(err)
+	case <-time.After(patience):
+		ts.Fatalf("no connection has ended")
+	}
+}
+
+// refuse finds an address that nobody listens at and nobody else can take: it is the near
+// end of a connection.
+func (s *script) refuse(ts *testscript.TestScript, _ []string) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	defer l.Close()
+	conn, err := net.Dial("tcp", l.Addr().String())
+	ts.Check(err)
+	ts.Defer(func() { conn.Close() })
+	setAddress(ts, conn.LocalAddr())
+}
+
+func setAddress(ts *testscript.TestScript, addr net.Addr) {
+	ts.Setenv("ADDR", addr.String())
+	if host, port, err := net.SplitHostPort(addr.String()); err == nil {
+		ts.Setenv("HOST", host)
+		ts.Setenv("PORT", port)
+	}
+}
+
+// serverNames are the names that servers' certificates are valid for.
+var serverNames = []string{testserver.Host, "example.org", "localhost", "127.0.0.1", "::1"}
+
+// change makes a server's TLS settings, with the changes that are asked for.
+func change(config *tls.Config, changes []string) error {
+	issuer, names := authorities.own, serverNames
+	var alter func(*x509.Certificate)
+	for _, word := range changes {
+		switch word {
+		case "expired":
+			alter = func(cert *x509.Certificate) {
+				cert.NotBefore, cert.NotAfter = time.Now().Add(-96*time.Hour), time.Now().Add(-50*time.Hour)
+			}
+		case "wrong-name":
+			names = []string{"other.example.net"}
+		case "unknown-ca":
+			issuer = authorities.other
+		case "client-cert":
+			config.ClientAuth, config.ClientCAs = tls.RequireAndVerifyClientCert, authorities.own.Pool()
+		case "tls1.2":
+			config.MaxVersion = tls.VersionTLS12
+		case "tls1.1":
+			config.MinVersion, config.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
+		default:
+			return fmt.Errorf("no such change: %s", word)
+		}
+	}
+	cert, err := issuer.Issue(names, alter)
+	config.Certificates = []tls.Certificate{cert}
+	return err
+}
+
+// authorities are those of all scripts.
+var authorities struct{ own, other *testca.CA }
+
+// passphrase is that of encrypted.key.
+const passphrase = "open sesame"
+
+// scriptFiles makes the files that lie in each script's directory: ca.pem, the authority
+// of the servers; other-ca.pem, another; client.pem and client.key, a certificate that the
+// servers accept; stranger.pem and stranger.key, one of the other authority;
+// encrypted.key, client.key with a passphrase.
+func scriptFiles() (map[string][]byte, error) {
+	files := map[string][]byte{}
+	for name, ca := range map[string]**testca.CA{"client": &authorities.own, "stranger": &authorities.other} {
+		var err error
+		if *ca, err = testca.New("authority of the " + name); err != nil {
+			return nil, err
+		}
+		cert, err := (*ca).Issue([]string{name + ".example.org"}, nil)
+		if err != nil {
+			return nil, err
+		}
+		if files[name+".pem"], files[name+".key"], err = testca.EncodePEM(cert); err != nil {
+			return nil, err
+		}
+	}
+	files["ca.pem"], files["other-ca.pem"] = authorities.own.PEM(), authorities.other.PEM()
+	block, _ := pem.Decode(files["client.key"])
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, err
+	}
+	der, err := pkcs8.MarshalPrivateKey(key, []byte(passphrase), nil)
+	files["encrypted.key"] = pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: der})
+	return files, err
+}

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestMain lets the test binary be the program: scripts and terminals start it by the
+// name tlsup.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"tlsup": main})
+}
+
+// TestScript runs testdata/script, one file a subject. The commands beyond testscript's
+// own are described at scriptCommands.
+func TestScript(t *testing.T) {
+	files, err := scriptFiles()
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join("testdata", "script"),
+		Cmds:                scriptCommands,
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			for name, data := range files {
+				if err := os.WriteFile(filepath.Join(env.WorkDir, name), data, 0o600); err != nil {
+					return err
+				}
+			}
+			env.Setenv("CA", "--x509cafile=ca.pem")
+			env.Setenv("GORACE", gorace)
+			env.Values[scriptKey{}] = &script{env: env}
+			return nil
+		},
+	})
+}
+
+// gorace keeps the race detector from waiting a second at each exit.
+const gorace = "atexit_sleep_ms=0"
