@@ -137,7 +137,7 @@ func encrypted(block *pem.Block) bool {
 
 var errPassphrase = errors.New("wrong passphrase")
 
-func decryptKey(block *pem.Block, passphrase []byte) (key crypto.Signer, err error) {
+func decryptKey(block *pem.Block, passphrase []byte) (crypto.Signer, error) {
 	if block.Type == encryptedPKCS8 {
 		return decryptPKCS8(block.Bytes, passphrase)
 	}
