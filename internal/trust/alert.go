@@ -11,33 +11,43 @@ const (
 	hintClientCert = "give the server a certificate that it accepts: --x509certfile FILE --x509keyfile FILE"
 	hintOffer      = "server and client may have no version, cipher suite or group in common: --tls-min 1.0 allows old versions, --ciphers and --groups name others"
 	hintOld        = "the server knows only versions of TLS that are not allowed here: --tls-min 1.0 allows old ones, --tls-max the new ones again"
-	hintBroken     = "this is a fault of the server, or of something between: see the server's log"
 )
 
-// alerts says what alerts of a server mean (RFC 8446, 6.2) and what to try.
-var alerts = map[tls.AlertError]string{
-	10:  hintBroken,                                                                                             // unexpected_message
-	20:  hintBroken,                                                                                             // bad_record_mac
-	22:  hintBroken,                                                                                             // record_overflow
-	40:  hintOffer + "; or the server wants a certificate: --x509certfile FILE --x509keyfile FILE",              // handshake_failure
-	42:  "the server does not accept the client's certificate as it is; " + hintClientCert,                      // bad_certificate
-	43:  "the server does not support certificates like the client's; " + hintClientCert,                        // unsupported_certificate
-	44:  "the client's certificate was revoked; " + hintClientCert,                                              // certificate_revoked
-	45:  "the client's certificate has expired, the server says; " + hintClientCert,                             // certificate_expired
-	46:  "the server does not accept the client's certificate; " + hintClientCert,                               // certificate_unknown
-	47:  hintBroken,                                                                                             // illegal_parameter
-	48:  "the server does not know the authority of the client's certificate; " + hintClientCert,                // unknown_ca
-	49:  "the server knows the client's certificate, and denies it access; " + hintClientCert,                   // access_denied
-	50:  hintBroken,                                                                                             // decode_error
-	51:  hintBroken,                                                                                             // decrypt_error
-	70:  hintOld,                                                                                                // protocol_version
-	71:  "the server wants stronger cryptography than was offered: leave out --ciphers, --groups and --tls-max", // insufficient_security
-	80:  hintBroken,                                                                                             // internal_error
-	86:  "the server can do a newer version of TLS than --tls-max allows",                                       // inappropriate_fallback
-	109: "the server misses something in the offer: leave out --sni-hostname and --groups",                      // missing_extension
-	112: "the server does not know the name that it was asked for: --sni-hostname NAME sends another",           // unrecognized_name
-	116: "the server wants a certificate; " + hintClientCert,                                                    // certificate_required
-	120: "the server speaks none of the protocols that were offered: --alpn NAME offers another",                // no_application_protocol
+// alertHint says what an alert of a server means (RFC 8446, 6.2) and what to try.
+func alertHint(code tls.AlertError) string {
+	switch code {
+	case 40: // handshake_failure
+		return hintOffer + "; or the server wants a certificate: --x509certfile FILE --x509keyfile FILE"
+	case 42, 46: // bad_certificate, certificate_unknown
+		return "the server does not accept the client's certificate; " + hintClientCert
+	case 43: // unsupported_certificate
+		return "the server does not support certificates like the client's; " + hintClientCert
+	case 44: // certificate_revoked
+		return "the client's certificate was revoked; " + hintClientCert
+	case 45: // certificate_expired
+		return "the client's certificate has expired, the server says; " + hintClientCert
+	case 48: // unknown_ca
+		return "the server does not know the authority of the client's certificate; " + hintClientCert
+	case 49: // access_denied
+		return "the server knows the client's certificate, and denies it access; " + hintClientCert
+	case 116: // certificate_required
+		return "the server wants a certificate; " + hintClientCert
+	case 70: // protocol_version
+		return hintOld
+	case 71: // insufficient_security
+		return "the server wants stronger cryptography than was offered: leave out --ciphers, --groups and --tls-max"
+	case 86: // inappropriate_fallback
+		return "the server can do a newer version of TLS than --tls-max allows"
+	case 109: // missing_extension
+		return "the server misses something in the offer: leave out --sni-hostname and --groups"
+	case 112: // unrecognized_name
+		return "the server does not know the name that it was asked for: --sni-hostname NAME sends another"
+	case 120: // no_application_protocol
+		return "the server speaks none of the protocols that were offered: --alpn NAME offers another"
+	case 10, 20, 22, 47, 50, 51, 80: // unexpected_message to internal_error: what no offer of ours can cause
+		return "this is a fault of the server, or of something between: see the server's log"
+	}
+	return ""
 }
 
 // HandshakeHint says what an alert from the server means and what to try, for the error
@@ -45,7 +55,7 @@ var alerts = map[tls.AlertError]string{
 // certificate only then. It returns "" if nothing is known.
 func HandshakeHint(err error) string {
 	if code, ok := alertOf(err); ok {
-		return alerts[code]
+		return alertHint(code)
 	}
 	if err != nil && strings.HasPrefix(err.Error(), tooOld) {
 		return hintOld

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -313,11 +314,16 @@ func TestHandshakeHint(t *testing.T) {
 	server.CipherSuites, server.MaxVersion = []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256}, tls.VersionTLS12
 	c := load(t, Settings{CAFiles: []string{roots}, Ciphers: "ECDHE-ECDSA-AES256-GCM-SHA384"})
 	checkText(t, HandshakeHint(handshake(t, server, c.Client(host, nil)).clientErr), "--ciphers", "--groups", "--x509certfile")
-	for code, hint := range alerts {
-		if strings.HasPrefix(code.Error(), "tls: alert(") {
-			t.Errorf("alert %d is unknown to crypto/tls", code)
+	for code := range 256 {
+		alert := tls.AlertError(code)
+		hint := alertHint(alert)
+		if hint != "" && strings.HasPrefix(alert.Error(), "tls: alert(") {
+			t.Errorf("there is a hint for alert %d, which does not exist", code)
 		}
 		checkText(t, hint)
+		if got := HandshakeHint(fmt.Errorf("read: %w", &net.OpError{Op: "remote error", Err: alert})); got != hint {
+			t.Errorf("hint for alert %d is %q, want %q", code, got, hint)
+		}
 	}
 }
 
