@@ -117,12 +117,13 @@ func Hinted(err error, hint string) error { return hinted{err, hint} }
 func (c *Conn) explain(ctx context.Context, p *Protocol, err error) error {
 	e := &Error{Protocol: p.Name, Step: c.step, Err: err}
 	var h hinted
+	if errors.As(err, &h) {
+		err, e.Err, e.Hint = h.error, h.error, h.hint
+	}
 	var own *OptionError
 	switch {
 	case errors.As(err, &own):
 		return own
-	case errors.As(err, &h):
-		e.Err, e.Hint = h.error, h.hint
 	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
 		e.Err = ErrClosed
 		if text := c.unread(); text != "" {

@@ -199,8 +199,9 @@ func Client(ctx context.Context, conn net.Conn, p *Protocol, o *Options) (*Upgra
 	}
 	c := newConn(conn, options.Trace)
 	if err := within(ctx, conn, func() error { return p.Upgrade(c, &options) }); err != nil {
+		err = c.explain(ctx, p, err)
 		c.traceRest()
-		return nil, c.explain(ctx, p, err)
+		return nil, err
 	}
 	if rest := c.rest(); len(rest) > 0 {
 		return nil, c.explain(ctx, p, &CleartextError{Text: rest, Upgraded: true})
@@ -262,8 +263,9 @@ func (u *Upgraded) Finish(ctx context.Context, session net.Conn) (net.Conn, erro
 	}
 	c := newConn(session, u.options.Trace)
 	if err := within(ctx, session, func() error { return u.protocol.Inside(c, &u.options) }); err != nil {
+		err = c.explain(ctx, u.protocol, err)
 		c.traceRest()
-		return nil, c.explain(ctx, u.protocol, err)
+		return nil, err
 	}
 	return &prefixConn{Conn: session, prefix: c.rest()}, nil
 }
