@@ -82,7 +82,7 @@ var _ = register(&Protocol{
 })
 
 var xmppRemarks = []Remark{
-	{"C: <?xml", "to: the domain, --starttls-name, else the target's name"},
+	{"C: <?xml", "to: the domain, --starttls-name, else the target's name; between servers from: --starttls-from"},
 	{"S: <?xml", "the stream's header; without version='1.0' the server is too old to upgrade"},
 	{"S: <stream:features>", "the offer is starttls, by its namespace; without it there is no session"},
 	{"C: <starttls", "nothing may follow it in the clear, on either side"},
@@ -450,6 +450,10 @@ func (s *xmppStream) hint(condition, value string) string {
 	case "see-other-host":
 		if checkDomain(value) == nil {
 			return "the server sends us elsewhere: " + s.command(s.kind.scheme, value)
+		}
+	case "improper-addressing", "invalid-from":
+		if s.kind == xmppServer && s.o.From == "" {
+			return "the server wants to know who calls: name our own domain with --starttls-from DOMAIN"
 		}
 	case "invalid-namespace", "bad-namespace-prefix":
 		other := s.kind.other()
