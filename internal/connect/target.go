@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"tlsup/internal/quote"
+	"tlsup/internal/suggest"
 	"tlsup/negotiate"
 )
 
@@ -34,8 +35,9 @@ func ParseTarget(text, port string, p *negotiate.Protocol) (Target, error) {
 		if p != nil {
 			return fault("the scheme %s:// can't be used with an option that chooses how TLS starts", quote.Escape(scheme))
 		}
-		if p = negotiate.Find(scheme); p == nil {
-			return fault("unknown scheme %s%s, see tlsup --list", quote.Short(scheme), closest(scheme))
+		var err error
+		if p, err = FindProtocol(scheme); err != nil {
+			return fault("%w", err)
 		}
 	}
 	if p == nil {
@@ -134,16 +136,20 @@ func parsePort(s string) (int, error) {
 	return n, nil
 }
 
-// closest suggests a protocol's name in place of one that is not known.
-func closest(name string) string {
-	for _, p := range negotiate.All() {
-		for _, known := range append([]string{p.Name}, p.Aliases...) {
-			if len(name) > 2 && (strings.HasPrefix(known, strings.ToLower(name)) || strings.HasPrefix(strings.ToLower(name), known)) {
-				return fmt.Sprintf(" (%s is known)", known)
-			}
-		}
+// FindProtocol returns the protocol of that name, or an error that names the one that was
+// probably meant.
+func FindProtocol(name string) (*negotiate.Protocol, error) {
+	if p := negotiate.Find(name); p != nil {
+		return p, nil
 	}
-	return ""
+	var names []string
+	for _, p := range negotiate.All() {
+		names = append(append(names, p.Name), p.Aliases...)
+	}
+	if like := suggest.Closest(name, names); like != "" {
+		return nil, fmt.Errorf("unknown protocol %s, did you mean %s?", quote.Short(name), like)
+	}
+	return nil, fmt.Errorf("unknown protocol %s, see tlsup --list", quote.Short(name))
 }
 
 // Address is what messages call the target: HOST:PORT, or the socket's path.
