@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
 
 	"tlsup/internal/quote"
+	"tlsup/internal/suggest"
 )
 
 // sortArguments puts the options in front of the operands, as urfave/cli wants them, and
@@ -62,6 +64,9 @@ func sortArguments(app *cli.App, args []string) (sorted, command []string, err e
 	if command != nil && name != nil {
 		return nil, nil, usagef("%s runs no command behind --", name[0])
 	}
+	if name == nil {
+		app.Commands = nil // an operand behind -- may be called like one
+	}
 	sorted = append(append(append(name, options...), "--"), operands...)
 	return sorted, command, nil
 }
@@ -91,7 +96,7 @@ func shortOptions(flags []cli.Flag, args []string) (options []string, used int, 
 	for i, r := range cluster {
 		flag := findFlag(flags, string(r))
 		if flag == nil {
-			return nil, 0, unknownOption(flags, args[0])
+			return nil, 0, unknownShort(flags, cluster, r)
 		}
 		if !takesValue(flag) {
 			options = append(options, "-"+string(r))
@@ -106,6 +111,16 @@ func shortOptions(flags []cli.Flag, args []string) (options []string, used int, 
 		return append(options, fmt.Sprintf("-%c=%s", r, args[1])), 2, nil
 	}
 	return options, 1, nil
+}
+
+// unknownShort names the option in the cluster that is not known, unless the whole is a long
+// option with one dash.
+func unknownShort(flags []cli.Flag, cluster string, r rune) error {
+	name, _, _ := strings.Cut(cluster, "=")
+	if utf8.RuneCountInString(cluster) == 1 || likeOption(flags, name) != "" {
+		return unknownOption(flags, "-"+name)
+	}
+	return usagef("unknown option -%s in -%s", quote.Escape(string(r)), quote.Escape(cluster))
 }
 
 func findFlag(flags []cli.Flag, name string) cli.Flag {
@@ -125,8 +140,25 @@ func takesValue(f cli.Flag) bool {
 // unknownOption names the option, and the one that was probably meant.
 func unknownOption(flags []cli.Flag, option string) error {
 	err := fmt.Errorf("unknown option %s", quote.Escape(option))
-	if like := cli.SuggestFlag(flags, strings.TrimLeft(option, "-"), false); like != "" && !strings.HasPrefix(option, "---") {
+	if like := likeOption(flags, option); like != "" {
 		err = fmt.Errorf("%w, did you mean %s?", err, like)
 	}
 	return usageError{err}
+}
+
+// likeOption finds the option that was meant by one that is not known: with another number
+// of dashes, or spelled alike.
+func likeOption(flags []cli.Flag, option string) string {
+	name := strings.TrimLeft(option, "-")
+	if len(name) == 1 && findFlag(flags, name) != nil {
+		return "-" + name
+	}
+	var names []string
+	for _, f := range append(slices.Clone(flags), cli.HelpFlag) {
+		names = append(names, f.Names()...)
+	}
+	if like := suggest.Closest(name, names); like != "" {
+		return "--" + like
+	}
+	return ""
 }

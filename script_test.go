@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
+	"os"
 	"os/exec"
 	"regexp"
 	"strconv"
@@ -28,7 +30,8 @@ const patience = 30 * time.Second
 //	served                     waits for the end of one connection, which went as in the dialogue
 //	status N PROGRAM ARG...    runs a program, which has to end with status N
 //	message LINE...            stderr consists of the lines, each behind "tlsup: ", and no more
-//	usage LINE                 the same for a wrong command line, which ends with a hint
+//	wrong ARG...               runs tlsup inside this process, which has to find the command line wrong
+//	usage LINE                 stderr says so, and gives a hint
 //	follow ARG...              runs the command that stderr's hint gives, with further arguments
 //	start PROGRAM ARG...       starts a program whose input is kept open
 //	send TEXT                  gives the program input; Go's escapes are understood
@@ -44,6 +47,7 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"served":      scriptCommand(0, (*script).served),
 	"status":      scriptCommand(2, (*script).status),
 	"message":     scriptCommand(1, (*script).message),
+	"wrong":       scriptCommand(0, (*script).wrong),
 	"usage":       scriptCommand(1, (*script).usage),
 	"follow":      scriptCommand(0, (*script).follow),
 	"start":       scriptCommand(1, (*script).start),
@@ -109,6 +113,18 @@ func (s *script) message(ts *testscript.TestScript, args []string) {
 	}
 	if got := ts.ReadFile("stderr"); got != want {
 		ts.Fatalf("stderr is\n%swanted\n%s", got, want)
+	}
+}
+
+func (s *script) wrong(ts *testscript.TestScript, args []string) {
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	ts.Check(err)
+	defer null.Close()
+	p := &program{stdin: null, stdout: null, message: message{ts.Stderr()}}
+	err = p.main(context.Background(), args)
+	p.message.failure(err)
+	if got := status(err); got != 2 {
+		ts.Fatalf("ended with status %d (%v)", got, err)
 	}
 }
 
