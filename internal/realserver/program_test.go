@@ -1,0 +1,136 @@
+package realserver
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"tlsup/negotiate"
+)
+
+// binDir is where the program is built.
+var binDir string
+
+func TestMain(m *testing.M) {
+	var err error
+	if binDir, err = os.MkdirTemp("", "tlsup-bin-"); err != nil {
+		panic(err)
+	}
+	status := m.Run()
+	os.RemoveAll(binDir)
+	os.Exit(status)
+}
+
+// build builds the program, once.
+var build = sync.OnceValues(func() (string, error) {
+	binary := filepath.Join(binDir, "tlsup.exe")
+	out, err := exec.Command("go", "build", "-o", binary, "tlsup").CombinedOutput()
+	if err != nil {
+		err = errors.New(string(out))
+	}
+	return binary, err
+})
+
+// A result is how a run of the program ended.
+type result struct {
+	args           []string
+	status         int
+	stdout, stderr string
+}
+
+// tlsup runs the program with a text at its stdin.
+func tlsup(t *testing.T, stdin string, args ...string) result {
+	t.Helper()
+	binary, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, binary, args...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &stdout, &stderr
+	if err := cmd.Run(); err != nil && !errors.As(err, new(*exec.ExitError)) {
+		t.Fatal(err)
+	}
+	return result{args: args, status: cmd.ProcessState.ExitCode(), stdout: stdout.String(), stderr: stderr.String()}
+}
+
+// must checks the status, that stdout contains a text, or is empty if that is, and that
+// stderr contains texts, or is empty if there are none.
+func (r result) must(t *testing.T, status int, stdout string, stderr ...string) {
+	t.Helper()
+	ok := r.status == status && strings.Contains(r.stdout, stdout) && (stdout != "" || r.stdout == "") && (len(stderr) > 0 || r.stderr == "")
+	for _, text := range stderr {
+		ok = ok && strings.Contains(r.stderr, text)
+	}
+	if !ok {
+		t.Errorf("tlsup %s\nstatus %d, stdout %q, stderr %q\nwant   %d, stdout %q, stderr %q",
+			strings.Join(r.args, " "), r.status, r.stdout, r.stderr, status, stdout, stderr)
+	}
+}
+
+// target is the URL of a scheme's port.
+func (s *Server) target(scheme string) string { return scheme + "://" + s.Addr(scheme) }
+
+// A talk is a whole session: what the user sends, and a part of what has to come back.
+type talk struct{ input, answer string }
+
+func talkOf(scheme string) talk {
+	switch strings.TrimSuffix(scheme, "s") {
+	case "smtp", "submission":
+		return talk{"EHLO client.example.org\r\nQUIT\r\n", "\r\n221 2.0.0 Bye\r\n"}
+	case "lmtp":
+		return talk{"LHLO client.example.org\r\nQUIT\r\n", "\r\n221 2.0.0 Bye\r\n"}
+	case "imap":
+		return talk{"a LOGIN " + User + " " + Password + "\r\nb SELECT INBOX\r\nc LOGOUT\r\n", "\r\nc OK "}
+	case "pop3":
+		return talk{"USER " + User + "\r\nPASS " + Password + "\r\nSTAT\r\nQUIT\r\n", "\r\n+OK Logging out.\r\n"}
+	}
+	return talk{stream(scheme) + "</stream:stream>", "</stream:features></stream:stream>"}
+}
+
+// testProgram leads a session with each port through the program's stdin and stdout, and
+// meets what may go wrong.
+func testProgram(t *testing.T, s *Server) {
+	for _, scheme := range s.program.schemes {
+		t.Run(scheme, func(t *testing.T) {
+			t.Parallel()
+			p, talk := find(t, scheme), talkOf(scheme)
+			run := func(options ...string) result {
+				if p.Names == negotiate.ServiceDomain {
+					options = append(options, "--starttls-name", Domain)
+				}
+				return tlsup(t, talk.input, append(options, s.target(scheme))...)
+			}
+			// These servers drop the answers that they owe when close_notify arrives.
+			run("--no-half-close", "--x509cafile", s.CAFile()).must(t, 0, talk.answer)
+			run("--no-half-close", "--x509cafile", s.CAFile(), "--verify-hostname", Domain).must(t, 0, talk.answer)
+
+			verify := s.Addr(scheme) + ": verify: "
+			run().must(t, 6, "", verify, "throwaway authority")
+			got := run("--x509cafile", s.CAFile(), "--sni-hostname", Domain, "--verify-hostname", "mail.example.com")
+			got.must(t, 6, "", verify, "mail.example.com")
+			if p.Upgrade != nil {
+				got := tlsup(t, "", "--x509cafile", s.CAFile(), "tls://"+s.Addr(scheme))
+				got.must(t, 5, "", s.Addr(scheme)+": handshake: server answers in the clear: ", "tlsup: hint: ")
+			}
+		})
+	}
+	t.Run("nothing listens", func(t *testing.T) {
+		port, err := freePort(s.Ports)
+		if err != nil {
+			t.Fatal(err)
+		}
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+		tlsup(t, "", s.program.schemes[0]+"://"+addr).must(t, 3, "", addr+": connect: ")
+	})
+}
