@@ -16,7 +16,6 @@ import (
 
 	"tlsup/internal/connect"
 	"tlsup/internal/quote"
-	"tlsup/internal/record"
 	"tlsup/internal/testserver"
 	"tlsup/internal/trust"
 	"tlsup/negotiate"
@@ -35,7 +34,10 @@ func (p *program) table() error {
 	fmt.Fprintln(w, "NAME\tPORT\tTLS\tIMPLICIT\tALPN\tSPECIFICATION\tWHAT IT IS")
 	for _, q := range negotiate.All() {
 		start := "upgrade"
-		if q.Upgrade == nil {
+		switch {
+		case q == negotiate.Auto():
+			start = "recognised"
+		case q.Upgrade == nil:
 			start = "first byte"
 		}
 		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\t%s\n", strings.Join(append([]string{q.Name}, q.Aliases...), ", "), q.Port, start,
@@ -57,10 +59,11 @@ func chosen(c *cli.Context) (*negotiate.Protocol, error) {
 	case 0:
 		return nil, nil
 	case 1:
-		if q := negotiate.Find(c.Args().First()); q != nil {
-			return q, nil
+		q, err := connect.FindProtocol(c.Args().First())
+		if err != nil {
+			return nil, usageError{err}
 		}
-		return nil, usagef("unknown protocol %s, see tlsup --list", quote.Short(c.Args().First()))
+		return q, nil
 	}
 	return nil, usagef("%s is one operand too many", quote.Short(c.Args().Get(1)))
 }
@@ -180,7 +183,7 @@ func (p *program) demo(c *cli.Context) error {
 
 // converse says the lines inside the session, each when the server has answered the one
 // before, and ends it.
-func converse(w io.Writer, session *record.Session, talk []string) error {
+func converse(w io.Writer, session *connect.Session, talk []string) error {
 	const quiet = 30 * time.Millisecond // after which an answer is taken for complete
 	answers := make(chan string)
 	ended := make(chan error, 1)
@@ -225,7 +228,7 @@ func converse(w io.Writer, session *record.Session, talk []string) error {
 
 // openTestSession starts a server for the protocol inside the process and opens a session
 // with it, trusting its authority by way of a file, as a user would.
-func openTestSession(ctx context.Context, q *negotiate.Protocol, trace func(negotiate.Line)) (*testserver.Server, *record.Session, error) {
+func openTestSession(ctx context.Context, q *negotiate.Protocol, trace func(negotiate.Line)) (*testserver.Server, *connect.Session, error) {
 	server, err := testserver.Start(q.Name, nil)
 	if err != nil {
 		return nil, nil, err
@@ -238,7 +241,7 @@ func openTestSession(ctx context.Context, q *negotiate.Protocol, trace func(nego
 	return server, session, nil
 }
 
-func openTest(ctx context.Context, server *testserver.Server, q *negotiate.Protocol, trace func(negotiate.Line)) (*record.Session, error) {
+func openTest(ctx context.Context, server *testserver.Server, q *negotiate.Protocol, trace func(negotiate.Line)) (*connect.Session, error) {
 	dir, err := os.MkdirTemp("", "tlsup")
 	if err != nil {
 		return nil, err

@@ -106,6 +106,8 @@ type plan struct {
 	manual  bool
 	after   *regexp.Regexp // of --starttls-after
 	timeout time.Duration
+	linger  time.Duration
+	idle    time.Duration
 }
 
 // plan reads the options and operands. It opens files, but no connection. Its errors are
@@ -114,11 +116,11 @@ func (p *program) plan(c *cli.Context) (*plan, error) {
 	if err := checkConflicts(c); err != nil {
 		return nil, err
 	}
-	pl := &plan{manual: c.IsSet("starttls") || c.IsSet("starttls-after"), timeout: seconds(c, "timeout")}
-	if pl.timeout <= 0 {
-		return nil, usagef("option --timeout: has to be more than nothing")
+	pl := &plan{manual: c.IsSet("starttls") || c.IsSet("starttls-after")}
+	err := pl.times(c)
+	if err != nil {
+		return nil, err
 	}
-	var err error
 	if c.IsSet("starttls-after") {
 		if pl.after, err = regexp.Compile(c.String("starttls-after")); err != nil {
 			return nil, usagef("option --starttls-after: %w", err)
@@ -139,6 +141,7 @@ func (p *program) plan(c *cli.Context) (*plan, error) {
 	}
 	if c.Bool("verbose") {
 		pl.connect.Trace = p.message.exchange
+		pl.connect.Recognised = func(q *negotiate.Protocol, why string) { p.message.line("taken for %s: %s", q.Name, why) }
 		pl.connect.Dialing = func(address string) { p.message.line("connecting to %s", quote.Escape(address)) }
 	}
 	if stderr, ok := p.message.w.(*os.File); ok && isTerminal(stderr) {
@@ -148,6 +151,23 @@ func (p *program) plan(c *cli.Context) (*plan, error) {
 		return nil, usageError{err}
 	}
 	return pl, nil
+}
+
+// times reads the options that are lengths of time.
+func (pl *plan) times(c *cli.Context) (err error) {
+	if pl.timeout, err = seconds(c, "timeout"); err != nil {
+		return err
+	}
+	if pl.timeout <= 0 {
+		return usagef("option --timeout: has to be more than nothing")
+	}
+	if pl.linger, err = seconds(c, "linger"); err != nil {
+		return err
+	}
+	if pl.idle, err = seconds(c, "idle-timeout"); err == nil && pl.idle < 0 {
+		return usagef("option --idle-timeout: can't be negative")
+	}
+	return err
 }
 
 // parseTarget reads TARGET [PORT], --port and the options that choose the protocol.
@@ -170,9 +190,10 @@ func parseTarget(c *cli.Context, manual bool) (connect.Target, error) {
 		return connect.Target{}, fmt.Errorf("port %q is not between 1 and 65535", port)
 	}
 	var protocol *negotiate.Protocol
-	if name := c.String("starttls-proto"); c.IsSet("starttls-proto") {
-		if protocol = negotiate.Find(name); protocol == nil {
-			return connect.Target{}, fmt.Errorf("option --starttls-proto: unknown protocol %s, see tlsup --list", quote.Short(name))
+	if c.IsSet("starttls-proto") {
+		var err error
+		if protocol, err = connect.FindProtocol(c.String("starttls-proto")); err != nil {
+			return connect.Target{}, fmt.Errorf("option --starttls-proto: %w", err)
 		}
 	}
 	if manual {
@@ -226,14 +247,21 @@ func (p *program) passphrase() func(file string) ([]byte, error) {
 }
 
 // seconds reads an option of type secondsValue.
-func seconds(c *cli.Context, name string) time.Duration {
-	return time.Duration(*c.Generic(name).(*secondsValue))
+func seconds(c *cli.Context, name string) (time.Duration, error) {
+	v := c.Generic(name).(*secondsValue)
+	if v.bad != nil {
+		return 0, usagef("option --%s: %w", name, v.bad)
+	}
+	return v.Duration, nil
 }
 
 // secondsValue is a length of time: seconds as a number, or a duration with units.
-type secondsValue time.Duration
+type secondsValue struct {
+	time.Duration
+	bad error // what was wrong with the text; package flag's words would not name the option as we do
+}
 
-func newSeconds(d time.Duration) *secondsValue { return (*secondsValue)(&d) }
+func newSeconds(d time.Duration) *secondsValue { return &secondsValue{Duration: d} }
 
 // Set reads a value from the command line.
 func (v *secondsValue) Set(s string) error {
@@ -244,9 +272,9 @@ func (v *secondsValue) Set(s string) error {
 	}
 	const most = 10 * 365 * 24 * time.Hour
 	if err != nil || n != n || n > most.Seconds() || n < -most.Seconds() || d > most {
-		return fmt.Errorf("%s is neither a number of seconds nor a duration like 1m30s", quote.Short(s))
+		v.bad = fmt.Errorf("%s is neither a number of seconds nor a duration like 1m30s", quote.Short(s))
 	}
-	*v = secondsValue(d)
+	v.Duration = d
 	return nil
 }
 
@@ -254,7 +282,7 @@ func (v *secondsValue) String() string {
 	if v == nil {
 		return ""
 	}
-	return time.Duration(*v).String()
+	return v.Duration.String()
 }
 
 // isTerminal reports whether f is a terminal.

@@ -16,7 +16,6 @@ import (
 
 	"tlsup/internal/connect"
 	"tlsup/internal/quote"
-	"tlsup/internal/record"
 	"tlsup/negotiate"
 	"tlsup/pipe"
 )
@@ -48,14 +47,12 @@ func (p *program) pipe(c *cli.Context) error {
 		In: p.stdin, Out: p.stdout,
 		CRLF:     c.Bool("crlf"),
 		KeepOpen: c.Bool("no-half-close"),
-		Linger:   seconds(c, "linger"),
-		Idle:     seconds(c, "idle-timeout"),
+		Linger:   pl.linger,
+		Idle:     pl.idle,
 		Notice:   func(text string) { p.message.line("%s: %s", pl.target.Address(), text) },
 	}, verbose: c.Bool("verbose"), insecure: c.Bool("insecure"), progress: c.Bool("progress")}
-	if command == nil && isTerminal(p.stdin) {
-		s.pipe.Terminal = true
-		s.pipe.CRLF = s.pipe.CRLF || pl.target.Protocol.Lines && !c.Bool("no-crlf")
-	}
+	s.pipe.Terminal = command == nil && isTerminal(p.stdin)
+	s.lines = s.pipe.Terminal && !c.Bool("no-crlf")
 	return s.run(c.Context, command)
 }
 
@@ -67,8 +64,9 @@ type session struct {
 	verbose  bool
 	insecure bool
 	progress bool
+	lines    bool // a line protocol wants CRLF
 
-	tls *record.Session
+	tls *connect.Session
 }
 
 // run connects, starts the command if there is one, and pipes.
@@ -128,7 +126,7 @@ func (s *session) connect(ctx context.Context) (net.Conn, error) {
 }
 
 // bareConn is a session whose Close sends no close_notify.
-type bareConn struct{ *record.Session }
+type bareConn struct{ *connect.Session }
 
 func (c bareConn) Close() error { return c.Abort() }
 
@@ -157,25 +155,18 @@ func (s *session) manualHint(err error) error {
 }
 
 // began reports on a session that has been set up.
-func (s *session) began(tls *record.Session) {
+func (s *session) began(tls *connect.Session) {
 	s.tls = tls
+	s.pipe.CRLF = s.pipe.CRLF || s.lines && tls.Protocol != nil && tls.Protocol.Lines
 	state := tls.TLS.ConnectionState()
 	if s.insecure {
-		if err := s.plan.connect.Trust.Problem(state, s.serverName()); err != nil {
+		if err := s.plan.connect.Trust.Problem(state, tls.ServerName); err != nil {
 			s.message.line("%s: warning: %v", s.plan.target.Address(), err)
 		}
 	}
 	if s.verbose {
-		s.message.line("%s", s.plan.connect.Trust.Describe(state))
+		s.message.line("%s", s.plan.connect.Trust.Describe(state, tls.ServerName))
 	}
-}
-
-// serverName is the name that the certificate should be valid for.
-func (s *session) serverName() string {
-	if s.plan.target.Protocol.Names == negotiate.ServiceDomain && s.plan.connect.Name != "" {
-		return s.plan.connect.Name
-	}
-	return s.plan.target.ServerName()
 }
 
 // explain gives an error of the session the target.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"time"
 )
 
 // Conn is the cleartext connection of an upgrade. Its reads are bounded, and what is
@@ -15,9 +16,10 @@ type Conn struct {
 	// Greeting is left by the upgrade for a tunnel; see Upgraded.
 	Greeting []byte
 
-	conn  net.Conn
-	trace func(Line)
-	step  Step
+	conn     net.Conn
+	deadline time.Time // of the whole exchange; zero for none
+	trace    func(Line)
+	step     Step
 
 	buf      []byte // read from the connection, not yet consumed: buf[at:]
 	at       int
@@ -38,23 +40,36 @@ func (c *Conn) LocalAddr() net.Addr { return c.conn.LocalAddr() }
 
 // fill reads more bytes into the buffer.
 func (c *Conn) fill() error {
+	if err := c.read(); err != nil {
+		return err
+	}
+	// What could be the beginning of a TLS record is looked at as a whole.
+	for c.received == len(c.buf) && len(c.buf) < 3 && (c.buf[0] == recordAlert || c.buf[0] == recordHandshake) {
+		if c.read() != nil {
+			return nil // the next read meets the error again
+		}
+	}
+	if c.received == len(c.buf) && looksLikeTLS(c.buf) {
+		return ErrTLS
+	}
+	return nil
+}
+
+func (c *Conn) read() error {
 	if c.received >= MaxBytes {
 		return fmt.Errorf("%w: over %d bytes", ErrTooLong, MaxBytes)
 	}
 	var chunk [4096]byte
 	n, err := c.conn.Read(chunk[:min(len(chunk), MaxBytes-c.received)])
-	if n > 0 {
-		c.received += n
-		c.buf = append(c.buf, chunk[:n]...)
-		if c.received == len(c.buf) && looksLikeTLS(c.buf) {
-			return ErrTLS
-		}
-		return nil
-	}
-	if err == nil {
+	if n == 0 && err == nil {
 		err = io.ErrNoProgress
 	}
-	return err
+	if n == 0 {
+		return err
+	}
+	c.received += n
+	c.buf = append(c.buf, chunk[:n]...)
+	return nil
 }
 
 // looksLikeTLS reports whether b starts with a TLS alert or handshake record

@@ -59,6 +59,8 @@ var (
 	ErrClosed = errors.New("server closed the connection")
 	// ErrSilent: the time ran out while the server owed an answer.
 	ErrSilent = errors.New("no answer in time")
+	// ErrUnknown: Auto could not recognise the server.
+	ErrUnknown = errors.New("server not recognised")
 	// ErrTLS: the server speaks TLS from the first byte.
 	ErrTLS = errors.New("server speaks TLS from the first byte")
 )

@@ -21,7 +21,7 @@ import (
 // An exchange is one recorded dialogue from testdata/PROTOCOL/CASE.txt:
 //
 //	# what the case shows
-//	name: client.example.org     the options (host, name, from), optional
+//	name: client.example.org     the options (host, port, name, from), optional
 //	want: ok                     or the text that the error has to contain
 //	step: upgrade                the error's step, with an error
 //	hint: text                   what the hint has to contain, optional
@@ -76,6 +76,10 @@ func readExchange(t testing.TB, file string) exchange {
 		case line == "" || line[0] == '#':
 		case key == "host":
 			x.options.Host = value
+		case key == "port":
+			if x.options.Port, err = strconv.Atoi(value); err != nil {
+				t.Fatal(err)
+			}
 		case key == "name":
 			x.options.Name = unquote(value)
 		case key == "from":
@@ -202,7 +206,7 @@ func (x exchange) stalls() bool {
 
 // protocolsWithUpgrade lists the protocols that need exchanges.
 func protocolsWithUpgrade() []*Protocol {
-	return slices.DeleteFunc(All(), func(p *Protocol) bool { return p.Upgrade == nil })
+	return slices.DeleteFunc(All(), func(p *Protocol) bool { return p.Upgrade == nil && p != auto })
 }
 
 func exchanges(t testing.TB, p *Protocol) []exchange {
@@ -345,6 +349,17 @@ func serverConfig(t testing.TB, names ...string) (*tls.Config, *testca.CA) {
 		t.Fatal(err)
 	}
 	return &tls.Config{Certificates: []tls.Certificate{cert}}, ca
+}
+
+// TestGreets holds what a protocol says of who speaks first against its exchanges.
+func TestGreets(t *testing.T) {
+	for _, p := range protocolsWithUpgrade() {
+		for _, x := range exchanges(t, p) {
+			if x.want == "ok" && p != auto && p.Greets != x.moves[0].server {
+				t.Errorf("%s: Greets is %v, but see %s", p.Name, p.Greets, x.file)
+			}
+		}
+	}
 }
 
 // TestInjection sends bytes behind the go-ahead of every exchange that succeeds: in the

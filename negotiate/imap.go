@@ -28,6 +28,7 @@ var _ = register(&Protocol{
 	Implicit:  "imaps",
 	Lines:     true,
 	Recognise: greetsLikeIMAP,
+	Greets:    true,
 	Upgrade:   upgradeIMAP,
 	Remarks: []Remark{
 		{"S: * OK", "the greeting; PREAUTH or BYE in place of OK ends the run"},

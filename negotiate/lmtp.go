@@ -10,6 +10,7 @@ var _ = register(&Protocol{
 	Lines:     true,
 	Names:     OwnName,
 	Recognise: greetsLikeSMTP("LMTP"),
+	Greets:    true,
 	Upgrade:   upgradeSMTP("LHLO"),
 	Remarks: []Remark{
 		{"C: LHLO", "our own name: --starttls-name, else the machine's, else its address"},

@@ -85,6 +85,8 @@ type Protocol struct {
 	// From tells that the upgrade can name our own domain (Options.From).
 	From bool
 
+	// Greets tells that the server speaks first.
+	Greets bool
 	// Recognise reports whether a server's first bytes look like this protocol's.
 	Recognise func(greeting []byte) bool
 	// Upgrade exchanges cleartext up to the server's go-ahead. It returns an *Error, or
@@ -99,6 +101,9 @@ type Protocol struct {
 	Remarks []Remark
 	// Note says what there is to know beyond the exchange: what follows TLS.
 	Note string
+
+	// resolve finds out the protocol that is really spoken, and why.
+	resolve func(c *Conn, o *Options) (p *Protocol, why string, err error)
 }
 
 // A Wrapper carries the records of a handshake in packets of the protocol's own.
@@ -137,6 +142,8 @@ const (
 type Options struct {
 	// Host is the name or address that the connection was made to, without a port.
 	Host string
+	// Port is the port that it was made to. Only Auto uses it.
+	Port int
 	// Name overrides the name that the protocol sends (see NameUse). Empty means: the
 	// machine's name or address for OwnName, Host for ServiceDomain.
 	Name string
@@ -145,6 +152,8 @@ type Options struct {
 	From string
 	// Trace, if not nil, is called for each line of the exchange.
 	Trace func(Line)
+	// Recognised, if not nil, is called by Auto with what it took the server for, and why.
+	Recognised func(p *Protocol, why string)
 }
 
 // A Line is one line, element or packet of a cleartext exchange, without its line
@@ -168,6 +177,8 @@ func (l Line) String() string {
 type Upgraded struct {
 	net.Conn // bare, or wrapped in the protocol's packets
 
+	// Protocol is what the server speaks; nil after GoAhead.
+	Protocol *Protocol
 	// ServerName is the name that the certificate has to be valid for.
 	ServerName string
 	// Greeting is what a client that knows nothing of TLS is to be shown in place of
@@ -175,8 +186,7 @@ type Upgraded struct {
 	Greeting []byte
 
 	guard
-	protocol *Protocol
-	options  Options
+	options Options
 }
 
 // Client performs p's upgrade on conn as the client and returns what to run the TLS
@@ -186,10 +196,23 @@ type Upgraded struct {
 // nothing.
 func Client(ctx context.Context, conn net.Conn, p *Protocol, o *Options) (*Upgraded, error) {
 	options := *o
+	c := newConn(conn, options.Trace)
+	if p.resolve != nil {
+		var why string
+		if err := c.run(ctx, p, func() (err error) {
+			p, why, err = p.resolve(c, &options)
+			return err
+		}); err != nil {
+			return nil, err
+		}
+		if options.Recognised != nil {
+			options.Recognised(p, why)
+		}
+	}
 	if err := checkOptions(p, &options); err != nil {
 		return nil, err
 	}
-	up := &Upgraded{Conn: conn, ServerName: options.Host, protocol: p, options: options}
+	up := &Upgraded{Conn: conn, Protocol: p, ServerName: options.Host, options: options}
 	up.guard.conn = conn
 	if p.Names == ServiceDomain {
 		up.ServerName = options.Name
@@ -197,10 +220,7 @@ func Client(ctx context.Context, conn net.Conn, p *Protocol, o *Options) (*Upgra
 	if p.Upgrade == nil {
 		return up, nil
 	}
-	c := newConn(conn, options.Trace)
-	if err := within(ctx, conn, func() error { return p.Upgrade(c, &options) }); err != nil {
-		err = c.explain(ctx, p, err)
-		c.traceRest()
+	if err := c.run(ctx, p, func() error { return p.Upgrade(c, &options) }); err != nil {
 		return nil, err
 	}
 	if rest := c.rest(); len(rest) > 0 {
@@ -214,10 +234,21 @@ func Client(ctx context.Context, conn net.Conn, p *Protocol, o *Options) (*Upgra
 	return up, nil
 }
 
+// run runs a part of p's exchange within the context, and gives its error plain words.
+func (c *Conn) run(ctx context.Context, p *Protocol, part func() error) error {
+	c.deadline, _ = ctx.Deadline()
+	err := within(ctx, c.conn, part)
+	if err != nil {
+		err = c.explain(ctx, p, err)
+		c.traceRest()
+	}
+	return err
+}
+
 // GoAhead returns what to run the handshake on when the caller has done the cleartext
 // part by itself and read the server's go-ahead. It guards conn as Client does.
 func GoAhead(conn net.Conn) *Upgraded {
-	up := &Upgraded{Conn: conn, protocol: &Protocol{}}
+	up := &Upgraded{Conn: conn}
 	up.guard.conn, up.guard.upgraded = conn, true
 	return up
 }
@@ -258,13 +289,11 @@ func (u *Upgraded) Finish(ctx context.Context, session net.Conn) (net.Conn, erro
 	if w, ok := u.Conn.(Wrapper); ok {
 		w.HandshakeDone()
 	}
-	if u.protocol.Inside == nil {
+	if u.Protocol == nil || u.Protocol.Inside == nil {
 		return session, nil
 	}
 	c := newConn(session, u.options.Trace)
-	if err := within(ctx, session, func() error { return u.protocol.Inside(c, &u.options) }); err != nil {
-		err = c.explain(ctx, u.protocol, err)
-		c.traceRest()
+	if err := c.run(ctx, u.Protocol, func() error { return u.Protocol.Inside(c, &u.options) }); err != nil {
 		return nil, err
 	}
 	return &prefixConn{Conn: session, prefix: c.rest()}, nil

@@ -28,6 +28,7 @@ var _ = register(&Protocol{
 	Implicit:  "pop3s",
 	Lines:     true,
 	Recognise: greetsLikePOP3,
+	Greets:    true,
 	Upgrade:   upgradePOP3,
 	Remarks: []Remark{
 		{"S: +OK", "the greeting; -ERR refuses"},

@@ -28,24 +28,25 @@ var smtp = register(&Protocol{
 	Lines:     true,
 	Names:     OwnName,
 	Recognise: greetsLikeSMTP("SMTP"),
+	Greets:    true,
 	Upgrade:   upgradeSMTP("EHLO"),
 	Remarks:   smtpRemarks,
 	Note:      smtpNote,
 })
 
 var _ = register(&Protocol{
-	Name:      "submission",
-	Family:    Mail,
-	Title:     "mail from a user's program to the first server",
-	Port:      587,
-	Specs:     []string{"RFC 3207", "RFC 6409"},
-	Implicit:  "smtps",
-	Lines:     true,
-	Names:     OwnName,
-	Recognise: greetsLikeSMTP("SMTP"),
-	Upgrade:   upgradeSMTP("EHLO"),
-	Remarks:   smtpRemarks,
-	Note:      smtpNote,
+	Name:     "submission",
+	Family:   Mail,
+	Title:    "mail from a user's program to the first server",
+	Port:     587,
+	Specs:    []string{"RFC 3207", "RFC 6409"},
+	Implicit: "smtps",
+	Lines:    true,
+	Names:    OwnName,
+	Greets:   true,
+	Upgrade:  upgradeSMTP("EHLO"),
+	Remarks:  smtpRemarks,
+	Note:     smtpNote,
 })
 
 var _ = register(&Protocol{

@@ -29,6 +29,9 @@ type Options struct {
 
 	// Trace, if not nil, is called for each line of the cleartext exchange.
 	Trace func(negotiate.Line)
+	// Recognised, if not nil, is called with what the server was taken for, where that had to
+	// be found out.
+	Recognised func(p *negotiate.Protocol, why string)
 	// Dialing, if not nil, is called with each address before it is tried; two may be
 	// tried at once.
 	Dialing func(address string)
@@ -40,9 +43,16 @@ type Options struct {
 // silence is how long a server may say nothing before Waiting is called.
 const silence = 3 * time.Second
 
+// A Session is an open TLS session.
+type Session struct {
+	*record.Session
+	Protocol   *negotiate.Protocol // what is spoken; nil when the upgrade was done by hand
+	ServerName string              // the name that the certificate had to be valid for
+}
+
 // Open dials the target, upgrades and shakes hands. The context bounds all of it. Errors are
 // *Error, or *negotiate.OptionError before anything is sent.
-func Open(ctx context.Context, t Target, o *Options) (*record.Session, error) {
+func Open(ctx context.Context, t Target, o *Options) (*Session, error) {
 	conn, err := Connect(ctx, t, o)
 	if err != nil {
 		return nil, err
@@ -54,7 +64,7 @@ func Open(ctx context.Context, t Target, o *Options) (*record.Session, error) {
 	return session, err
 }
 
-func open(ctx context.Context, conn net.Conn, t Target, o *Options) (*record.Session, error) {
+func open(ctx context.Context, conn net.Conn, t Target, o *Options) (*Session, error) {
 	var heard atomic.Bool
 	if o.Waiting != nil && t.Protocol.Upgrade != nil {
 		defer time.AfterFunc(silence, func() {
@@ -64,7 +74,7 @@ func open(ctx context.Context, conn net.Conn, t Target, o *Options) (*record.Ses
 		}).Stop()
 	}
 	up, err := negotiate.Client(ctx, conn, t.Protocol, &negotiate.Options{
-		Host: t.ServerName(), Name: o.Name, From: o.From,
+		Host: t.ServerName(), Port: t.Port, Name: o.Name, From: o.From, Recognised: o.Recognised,
 		Trace: func(l negotiate.Line) {
 			if l.Server {
 				heard.Store(true)
@@ -134,10 +144,13 @@ func (t Target) dialError(ctx context.Context, err error) error {
 
 // Secure runs the handshake over up, verifies the certificate and finishes the
 // upgrade. On error the connection is still the caller's to close. Errors are *Error.
-func Secure(ctx context.Context, up *negotiate.Upgraded, t Target, o *Options) (*record.Session, error) {
+func Secure(ctx context.Context, up *negotiate.Upgraded, t Target, o *Options) (*Session, error) {
 	under := record.NewConn(up)
-	config := o.Trust.Client(up.ServerName, t.Protocol.ALPN)
-	tlsConn := tls.Client(under, config)
+	var alpn []string
+	if up.Protocol != nil {
+		alpn = up.Protocol.ALPN
+	}
+	tlsConn := tls.Client(under, o.Trust.Client(up.ServerName, alpn))
 	if err := tlsConn.HandshakeContext(ctx); err != nil {
 		return nil, t.handshakeError(ctx, err)
 	}
@@ -145,7 +158,7 @@ func Secure(ctx context.Context, up *negotiate.Upgraded, t Target, o *Options) (
 	if err != nil {
 		return nil, t.upgradeError(err)
 	}
-	return record.NewSession(conn, tlsConn, under), nil
+	return &Session{record.NewSession(conn, tlsConn, under), up.Protocol, up.ServerName}, nil
 }
 
 // upgradeError gives an error of negotiate the target, and a hint where it has none.

@@ -13,6 +13,7 @@ func init() {
 		talk:    talk,
 	}
 	servers["smtp"], servers["submission"] = server, server
+	servers["auto"] = server // to be recognised: any server that greets will do
 	servers["smtps"] = protocol{session: server.session, talk: talk}
 	servers["lmtp"] = protocol{
 		upgrade: func(c *conn) error { return smtpLoop(c, "LMTP", "LHLO") },

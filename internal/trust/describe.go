@@ -3,7 +3,6 @@ package trust
 import (
 	"crypto/tls"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 )
@@ -11,8 +10,9 @@ import (
 // Describe says in one line what was agreed in a handshake with Client's settings: TLS
 // version, cipher suite, key exchange group, ALPN, resumed or not, the certificate's
 // subject, issuer and days left, and the name and trust anchor that it was verified
-// against, or why it is not trusted. What comes from certificates is escaped and cut.
-func (c *Config) Describe(cs tls.ConnectionState) string {
+// against, or why it is not trusted. name is the one that Client was called with. What
+// comes from certificates is escaped and cut.
+func (c *Config) Describe(cs tls.ConnectionState, name string) string {
 	session := []string{
 		tls.VersionName(cs.Version),
 		tls.CipherSuiteName(cs.CipherSuite),
@@ -31,7 +31,7 @@ func (c *Config) Describe(cs tls.ConnectionState) string {
 		leaf := cs.PeerCertificates[0]
 		parts = append(parts, fmt.Sprintf("certificate %s, issued by %s, %s", subject(leaf), issuer(leaf), expiry(leaf.NotAfter, time.Now())))
 	}
-	return strings.Join(append(parts, c.verdict(cs)), "; ")
+	return strings.Join(append(parts, c.verdict(cs, c.reference(name))), "; ")
 }
 
 func keyExchange(cs tls.ConnectionState) string {
@@ -42,8 +42,7 @@ func keyExchange(cs tls.ConnectionState) string {
 }
 
 // verdict says what the certificate was verified against, or why it is not trusted.
-func (c *Config) verdict(cs tls.ConnectionState) string {
-	name := c.wanted(cs)
+func (c *Config) verdict(cs tls.ConnectionState, name string) string {
 	chain, err := c.verify(cs.PeerCertificates, name)
 	if err != nil {
 		return "NOT verified: " + err.Error()
@@ -56,30 +55,13 @@ func (c *Config) verdict(cs tls.ConnectionState) string {
 	return fmt.Sprintf("verified for %s, trust anchor %s from %s", value(name), subject(anchor), source)
 }
 
-// wanted is the name that a session's certificate was verified for. A session does not
-// tell, unless it is the name sent as SNI; else it is one of those that Client was asked for.
-func (c *Config) wanted(cs tls.ConnectionState) string {
-	if c.verifyName != "" || c.sni == nil && cs.ServerName != "" {
-		return c.reference(cs.ServerName)
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	fitting := slices.IndexFunc(c.asked, func(name string) bool {
-		return len(cs.PeerCertificates) > 0 && cs.PeerCertificates[0].VerifyHostname(name) == nil
-	})
-	switch {
-	case fitting >= 0:
-		return c.asked[fitting]
-	case len(c.asked) > 0:
-		return c.asked[len(c.asked)-1]
-	}
-	return ""
-}
-
 // expiry says when a certificate ends, in whole days.
 func expiry(end, now time.Time) string {
 	if now.After(end) {
 		return "expired " + ago(end, now)
+	}
+	if end.Sub(now) < 24*time.Hour {
+		return "expires within a day"
 	}
 	return "expires in " + days(now, end)
 }

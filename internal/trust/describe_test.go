@@ -27,12 +27,12 @@ func TestDescribe(t *testing.T) {
 	want := "TLS 1.3, " + tls.CipherSuiteName(o.client.CipherSuite) + ", X25519MLKEM768, ALPN imap, new session; " +
 		`certificate CN=mail.example.org,O="Example, Inc.",C=DE, issued by CN=Test Root, expires in 61 days; ` +
 		"verified for mail.example.org, trust anchor CN=Test Root from " + roots
-	if got := c.Describe(o.client); got != want {
+	if got := c.Describe(o.client, host); got != want {
 		t.Errorf("got\n\t%s\nwant\n\t%s", got, want)
 	}
 	// A Config that trusts others says so.
 	other := load(t, Settings{CAFiles: []string{write(t, "other.pem", must[*testca.CA](t)(testca.New("Other Root")).PEM())}})
-	checkText(t, other.Describe(o.client), "; NOT verified: certificate CN=mail.example.org", "is issued by CN=Test Root, which is not among")
+	checkText(t, other.Describe(o.client, host), "; NOT verified: certificate CN=mail.example.org", "is issued by CN=Test Root, which is not among")
 }
 
 func TestExpiry(t *testing.T) {
@@ -41,8 +41,8 @@ func TestExpiry(t *testing.T) {
 		end  time.Time
 		want string
 	}{
-		{now, "expires in 0 days"},
-		{now.Add(24*time.Hour - time.Second), "expires in 0 days"},
+		{now, "expires within a day"},
+		{now.Add(24*time.Hour - time.Second), "expires within a day"},
 		{now.Add(24 * time.Hour), "expires in 1 day"},
 		{now.Add(48*time.Hour - time.Second), "expires in 1 day"},
 		{now.AddDate(0, 0, 90), "expires in 90 days"},
@@ -115,10 +115,10 @@ func FuzzCertificateNames(f *testing.F) {
 		if err != nil {
 			t.Skip(err)
 		}
-		cs := tls.ConnectionState{PeerCertificates: []*x509.Certificate{cert.Leaf, ca.Cert}, ServerName: wanted, NegotiatedProtocol: alt}
+		cs := tls.ConnectionState{PeerCertificates: []*x509.Certificate{cert.Leaf, ca.Cert}, NegotiatedProtocol: alt}
 		for _, settings := range []Settings{{}, {CAFiles: []string{write(t, "root.pem", ca.PEM())}}} {
 			c := load(t, settings)
-			checkText(t, c.Describe(cs))
+			checkText(t, c.Describe(cs, wanted))
 			if err, ok := c.Problem(cs, wanted).(*Error); ok {
 				checkText(t, err.Error())
 				checkText(t, err.Hint())
@@ -135,8 +135,8 @@ func FuzzRawNames(f *testing.F) {
 			return pkix.Name{CommonName: s, Names: []pkix.AttributeTypeAndValue{{Type: []int{2, 5, 4, 3}, Value: s}, {Type: []int{1, 2}, Value: s}}}
 		}
 		cert := &x509.Certificate{Subject: name(cn), Issuer: name(issuer), DNSNames: []string{alt, alt}}
-		cs := tls.ConnectionState{PeerCertificates: []*x509.Certificate{cert}, ServerName: host}
-		checkText(t, load(t, Settings{}).Describe(cs))
+		cs := tls.ConnectionState{PeerCertificates: []*x509.Certificate{cert}}
+		checkText(t, load(t, Settings{}).Describe(cs, host))
 		x := examination{config: &Config{}, sent: cs.PeerCertificates, name: alt, now: time.Now()}
 		for _, err := range []error{
 			x509.HostnameError{Certificate: cert, Host: alt},

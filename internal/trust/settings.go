@@ -13,9 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
-	"sync"
 
 	"tlsup/internal/quote"
 )
@@ -66,9 +64,6 @@ type Config struct {
 	alpn       []string
 	anchors    []anchor       // nil: the system's roots
 	roots      *x509.CertPool // the anchors; nil: the system's roots
-
-	mu    sync.Mutex
-	asked []string // the names that Client was called for
 }
 
 // Load checks the settings and reads the files. Every error is a fault of the command
@@ -98,7 +93,6 @@ func Load(s Settings) (*Config, error) {
 // a new one.
 func (c *Config) Client(name string, alpn []string) *tls.Config {
 	name = c.reference(name)
-	c.remember(name)
 	config := c.shared.Clone()
 	config.ServerName = name
 	if c.sni != nil {
@@ -131,14 +125,6 @@ func (c *Config) reference(name string) string {
 
 func parseAddress(name string) (netip.Addr, error) {
 	return netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(name, "["), "]"))
-}
-
-func (c *Config) remember(name string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !slices.Contains(c.asked, name) {
-		c.asked = append(c.asked, name)
-	}
 }
 
 var versions = []struct {

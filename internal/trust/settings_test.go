@@ -71,7 +71,7 @@ func TestCiphers(t *testing.T) {
 		if !slices.Contains(test.want, o.client.CipherSuite) {
 			t.Errorf("%s: the suite is %x", test.list, o.client.CipherSuite)
 		}
-		checkText(t, c.Describe(o.client), "TLS 1.2, "+tls.CipherSuiteName(o.client.CipherSuite)+", X25519, ")
+		checkText(t, c.Describe(o.client, host), "TLS 1.2, "+tls.CipherSuiteName(o.client.CipherSuite)+", X25519, ")
 	}
 }
 
@@ -134,7 +134,7 @@ func TestGroups(t *testing.T) {
 		if o.clientErr != nil || o.client.CurveID != test.want {
 			t.Errorf("%s: the group is %v, error %v; want %v", test.list, o.client.CurveID, o.clientErr, test.want)
 		}
-		checkText(t, c.Describe(o.client), ", "+test.name+", no ALPN")
+		checkText(t, c.Describe(o.client, host), ", "+test.name+", no ALPN")
 	}
 }
 
@@ -148,7 +148,7 @@ func TestRSAKeyExchange(t *testing.T) {
 	if o.clientErr != nil {
 		t.Fatal(o.clientErr)
 	}
-	checkText(t, c.Describe(o.client), "TLS 1.2, TLS_RSA_WITH_AES_128_GCM_SHA256, RSA key exchange, ")
+	checkText(t, c.Describe(o.client, host), "TLS 1.2, TLS_RSA_WITH_AES_128_GCM_SHA256, RSA key exchange, ")
 }
 
 func TestSNI(t *testing.T) {
@@ -180,7 +180,7 @@ func TestSNI(t *testing.T) {
 		if test.verifyName != "" {
 			verified = test.verifyName
 		}
-		checkText(t, c.Describe(o.client), "verified for "+strings.TrimSuffix(verified, "."))
+		checkText(t, c.Describe(o.client, test.host), "verified for "+strings.TrimSuffix(verified, "."))
 	}
 }
 
@@ -201,7 +201,7 @@ func TestALPN(t *testing.T) {
 		if o.clientErr != nil || !slices.Equal(o.offered.SupportedProtos, test.want) {
 			t.Errorf("server saw %q, error %v; want %q", o.offered.SupportedProtos, o.clientErr, test.want)
 		}
-		checkText(t, c.Describe(o.client), ", "+test.agreed+", ")
+		checkText(t, c.Describe(o.client, host), ", "+test.agreed+", ")
 	}
 	server, roots := newServer(t)
 	server.NextProtos = []string{"imap"}
@@ -239,7 +239,7 @@ func TestCADirectory(t *testing.T) {
 	if o.clientErr != nil {
 		t.Fatal(o.clientErr)
 	}
-	checkText(t, c.Describe(o.client), "trust anchor CN=Test Root from "+filepath.Join(dir, "4a6481c9.0"))
+	checkText(t, c.Describe(o.client, host), "trust anchor CN=Test Root from "+filepath.Join(dir, "4a6481c9.0"))
 }
 
 // A certificate that x509 does not read does not take the others of a bundle with it.

@@ -448,12 +448,12 @@ func TestVerify(t *testing.T) {
 				if o.clientErr != nil || problem != nil {
 					t.Fatalf("error is %v, with --insecure %v, want none", o.clientErr, problem)
 				}
-				checkText(t, strict.Describe(o.client), "; verified for "+strict.reference(strings.TrimSuffix(name, ".")), "roots.pem")
+				checkText(t, strict.Describe(o.client, name), "; verified for "+strict.reference(strings.TrimSuffix(name, ".")), "roots.pem")
 				return
 			}
 			checkRefusal(t, &s, o.clientErr)
 			checkRefusal(t, &s, problem)
-			checkText(t, lax.Describe(let.client), "; NOT verified: "+problem.Error())
+			checkText(t, lax.Describe(let.client, name), "; NOT verified: "+problem.Error())
 		})
 	}
 }
@@ -495,7 +495,7 @@ func TestVerifyFailsClosed(t *testing.T) {
 				t.Fatalf("error is %v", err)
 			}
 			checkText(t, err.Error(), test.words...)
-			checkText(t, c.Describe(test.cs), "NOT verified: ")
+			checkText(t, c.Describe(test.cs, test.host), "NOT verified: ")
 		})
 	}
 	strict := load(t, Settings{CAFiles: []string{roots}})
@@ -525,8 +525,8 @@ func TestVerifyResumed(t *testing.T) {
 			if first.clientErr != nil || second.clientErr != nil {
 				t.Fatal(first.clientErr, second.clientErr)
 			}
-			checkText(t, c.Describe(first.client), "TLS "+version, "new session", "verified for "+host)
-			checkText(t, c.Describe(second.client), "TLS "+version, "resumed session", "verified for "+host)
+			checkText(t, c.Describe(first.client, host), "TLS "+version, "new session", "verified for "+host)
+			checkText(t, c.Describe(second.client, host), "TLS "+version, "resumed session", "verified for "+host)
 			if err := open("other.example.org").clientErr; !errors.As(err, new(*Error)) {
 				t.Errorf("error is %v, want a refusal", err)
 			}
@@ -544,7 +544,7 @@ func TestVerifyOtherName(t *testing.T) {
 	if o.offered.ServerName != host {
 		t.Errorf("SNI is %q, want the name to verify", o.offered.ServerName)
 	}
-	checkText(t, c.Describe(o.client), "verified for "+host+", trust anchor CN=Test Root from "+roots)
+	checkText(t, c.Describe(o.client, host), "verified for "+host+", trust anchor CN=Test Root from "+roots)
 }
 
 // The zero Error, and one that another package makes, have words too.
@@ -595,8 +595,8 @@ func systemRootsChild() {
 	data, _ := os.ReadFile(os.Getenv("TRUST_TEST_CERT"))
 	certs, _ := parseCertificates(data)
 	name := os.Getenv("TRUST_TEST_HOST")
-	cs := tls.ConnectionState{PeerCertificates: certs, ServerName: name}
-	fmt.Println(c.Describe(cs))
+	cs := tls.ConnectionState{PeerCertificates: certs}
+	fmt.Println(c.Describe(cs, name))
 	var e *Error
 	if errors.As(c.Problem(cs, name), &e) {
 		fmt.Println(e)
