@@ -1,0 +1,222 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"math"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+)
+
+// doNothing in the environment makes this program end at once.
+const doNothing = "TLSUP_BENCH_DO_NOTHING"
+
+func TestMain(m *testing.M) {
+	asProcess(os.Args) // the server and the starters are this program too
+	if os.Getenv(doNothing) != "" {
+		return // in the place of tlsup
+	}
+	os.Exit(m.Run())
+}
+
+// walls returns samples that have taken so many milliseconds.
+func walls(ms ...int) []sample {
+	var all []sample
+	for _, n := range ms {
+		d := time.Duration(n) * time.Millisecond
+		all = append(all, sample{Wall: d, CPU: d / 2, RSS: int64(n) << 20})
+	}
+	return all
+}
+
+func TestMedian(t *testing.T) {
+	for _, test := range []struct {
+		samples []sample
+		want    float64
+	}{
+		{walls(30), 0.030},
+		{walls(30, 10), 0.020},
+		{walls(90, 10, 30), 0.030},
+		{walls(10, 40, 90, 20), 0.030},
+	} {
+		if got := median(test.samples, figures[0].of); math.Abs(got-test.want) > 1e-9 {
+			t.Errorf("median of %v is %v, want %v", test.samples, got, test.want)
+		}
+	}
+}
+
+func TestRatios(t *testing.T) {
+	rows := []row{
+		{Client: subject, Samples: walls(20, 30, 40)},
+		{Client: "slow", Samples: walls(100, 100, 100)},
+		{Client: "best", Samples: walls(20, 20, 20)},
+		{Client: "failed", Samples: walls(1), Failed: "in the second round"},
+		{Client: "unable", NotMeasured: "can't"},
+	}
+	got := ratios(rows)
+	if len(got) != len(figures) {
+		t.Fatalf("ratios %v", got)
+	}
+	for i, r := range got {
+		if want := (ratio{figures[i].Name, "best", 1.5, 1, 2}); r != want {
+			t.Errorf("ratio %v, want %v", r, want)
+		}
+	}
+	rows[0].Samples[0].RSS, rows[2].Samples = 0, walls(20, 20, 20)
+	for i := range rows[2].Samples {
+		rows[2].Samples[i].RSS, rows[1].Samples[i].RSS = 0, 0 // the system does not tell
+	}
+	if got := ratios(rows); len(got) != len(figures)-1 {
+		t.Errorf("ratios %v", got)
+	}
+	if got := ratios(rows[1:]); got != nil {
+		t.Errorf("ratios %v without %s", got, subject)
+	}
+	if got := ratios(rows[:1]); got != nil {
+		t.Errorf("ratios %v without peers", got)
+	}
+}
+
+func TestPrint(t *testing.T) {
+	b := &bench{
+		System: "plan9/mips", CPUs: 3, Rounds: 3, Size: 10 << 20, Sessions: 5, Missing: []string{"socat"},
+		Clients: []client{{Name: subject, TLS: "tlsup HOST"}, {Name: "peer", Version: "peer 1.0", TLS: "peer HOST"}},
+		Works: []table{{work: works[0], Rows: []row{
+			{Client: subject, Samples: walls(20, 30, 40), Suite: "TLS"},
+			{Client: "peer", Samples: walls(20, 20, 20), Suite: "TLS"},
+			{Client: "bad", Failed: "exit status 1"},
+			{Client: "unable", NotMeasured: "can't"},
+		}}},
+	}
+	b.Works[0].Ratios = ratios(b.Works[0].Rows)
+	var out strings.Builder
+	if err := b.print(&out); err != nil {
+		t.Fatal(err)
+	}
+	want := `plan9/mips, 3 CPUs; medians of 3 rounds, 10.0 MiB in a transfer, 5 sessions in a round
+not installed, so not measured: socat
+
+tlsup  of this module
+         tlsup HOST
+peer   peer 1.0
+         peer HOST
+
+upload: a file to the server
+  client  wall     rate         CPU      peak RSS  server's CPU  
+  tlsup   30.0 ms  333.3 MiB/s  15.0 ms  30.0 MiB  0.0 ms        TLS
+  peer    20.0 ms  500.0 MiB/s  10.0 ms  20.0 MiB  0.0 ms        TLS
+  bad     -        -            -        -         -             failed: exit status 1
+  unable  -        -            -        -         -             not measured: can't
+
+tlsup / best peer, in this run (lowest to highest of the rounds); less is better
+  work    wall                      CPU                       RSS
+  upload  1.50 (1.00 to 2.00) peer  1.50 (1.00 to 2.00) peer  1.50 (1.00 to 2.00) peer
+`
+	if out.String() != want {
+		t.Errorf("printed\n%s\nwant\n%s", out.String(), want)
+	}
+	if err := b.failures(); err == nil || err.Error() != "upload: bad: exit status 1" {
+		t.Errorf("failures: %v", err)
+	}
+}
+
+func TestPayload(t *testing.T) {
+	const size = 2*chunk + 1000
+	var whole bytes.Buffer
+	if n, err := io.Copy(&whole, &source{size: size}); n != size || err != nil {
+		t.Fatal(n, err)
+	}
+	read, err := io.ReadAll(iotest.HalfReader(&source{size: size}))
+	if err != nil || !bytes.Equal(read, whole.Bytes()) {
+		t.Fatalf("%d bytes read, which are not those written, %v", len(read), err)
+	}
+	for _, test := range []struct {
+		name   string
+		change func([]byte) []byte
+		want   string
+	}{
+		{"unchanged", func(b []byte) []byte { return b }, ""},
+		{"short", func(b []byte) []byte { return b[1:] }, "525287 bytes have come, not 525288"},
+		{"altered", func(b []byte) []byte { b[size-1]++; return b }, "the 525288 bytes that have come are not those that were sent"},
+	} {
+		var in sink
+		in.Write(test.change(slices.Clone(read)))
+		if err := in.check(size); test.want == "" && err != nil || test.want != "" && (err == nil || err.Error() != test.want) {
+			t.Errorf("%s: %v, want %q", test.name, err, test.want)
+		}
+	}
+}
+
+func TestArgs(t *testing.T) {
+	got := args("openssl s_client -CAfile CA -connect h:PORT,cafile=CA", "prog", "/my dir/PORT", 25)
+	want := []string{"prog", "s_client", "-CAfile", "/my dir/PORT", "-connect", "h:25,cafile=/my dir/PORT"}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// TestRun lets everybody do every work once.
+func TestRun(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds tlsup")
+	}
+	b := &bench{Rounds: 1, Size: 1 << 20, Sessions: 1}
+	if err := b.run(t.Context(), regexp.MustCompile(""), ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.failures(); err != nil {
+		t.Error(err)
+	}
+	for i, w := range b.Works {
+		for _, r := range w.Rows {
+			if r.NotMeasured == "" && (len(r.Samples) != 1 || r.Samples[0].Wall <= 0 || !strings.HasPrefix(r.Suite, "TLS 1.3 TLS_AES_128_GCM_SHA256")) {
+				t.Errorf("%s: %+v", w.Name, r)
+			}
+		}
+		if w.Name != works[i].Name || len(b.Clients) > 1 && len(w.Ratios) == 0 && w.service != "starttls" {
+			t.Errorf("%s: ratios %v", w.Name, w.Ratios)
+		}
+	}
+	var back struct {
+		Works []struct{ Name string }
+	}
+	if text, err := json.Marshal(b); err != nil || json.Unmarshal(text, &back) != nil || back.Works[0].Name != "upload" {
+		t.Errorf("JSON %v, %+v", err, back)
+	}
+}
+
+// TestFailure: a program that ends well but has not done the work has failed.
+func TestFailure(t *testing.T) {
+	b := &bench{Rounds: 1, Size: 1 << 20, Sessions: 1}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv(doNothing, "1")
+	if err := b.run(t.Context(), regexp.MustCompile("^upload$"), self); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.failures(); err == nil || !strings.Contains(err.Error(), "upload: tlsup: the answer is") {
+		t.Errorf("failures: %v", err)
+	}
+	if r := b.Works[0].Ratios; r != nil {
+		t.Errorf("ratios %v", r)
+	}
+}
+
+func TestInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	reason := errors.New("enough")
+	cancel(reason)
+	if err := (&bench{Rounds: 1, Size: 1, Sessions: 1}).run(ctx, regexp.MustCompile(""), "tlsup"); !errors.Is(err, reason) {
+		t.Errorf("error %v", err)
+	}
+}

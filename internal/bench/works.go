@@ -1,0 +1,138 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+)
+
+// A work is what clients are measured at.
+type work struct {
+	Name  string
+	About string
+	// Service is the server's.
+	service string
+	// do runs a client once and makes sure that it has worked.
+	do func(b *bench, ctx context.Context, c client, argv []string) (sample, error)
+}
+
+var works = []work{
+	{"upload", "a file to the server", "sink", func(b *bench, ctx context.Context, _ client, argv []string) (sample, error) {
+		file, err := os.Open(b.file)
+		if err != nil {
+			return sample{}, err
+		}
+		defer file.Close()
+		return b.upload(ctx, argv, file)
+	}},
+	{"upload-pipe", "a pipe to the server", "sink", func(b *bench, ctx context.Context, _ client, argv []string) (sample, error) {
+		return b.upload(ctx, argv, &source{size: b.Size})
+	}},
+	{"download", "the server to " + os.DevNull, "source", func(b *bench, ctx context.Context, c client, argv []string) (sample, error) {
+		return b.download(ctx, c, argv, nil)
+	}},
+	{"download-pipe", "the server to a pipe", "source", func(b *bench, ctx context.Context, c client, argv []string) (sample, error) {
+		var out sink
+		w := bufio.NewWriterSize(&out, chunk) // which reads with the whole of its buffer
+		s, err := b.download(ctx, c, argv, w)
+		w.Flush()
+		return s, cmp.Or(err, out.check(b.Size))
+	}},
+	{"session", "connect, TLS from the first byte, one line, end", "tls", (*bench).sessions},
+	{"starttls", "connect, upgrade by SMTP STARTTLS, one line, end", "starttls", (*bench).sessions},
+}
+
+// command returns the client's command for the work, or why there is none.
+func (w work) command(c client) (command, why string) {
+	switch {
+	case w.service == "source" && c.noDownload != "":
+		return "", c.noDownload
+	case w.service == "starttls" && c.STARTTLS == "":
+		return "", "has no STARTTLS"
+	case w.service == "starttls":
+		return c.STARTTLS, ""
+	}
+	return c.TLS, ""
+}
+
+// transfers tells whether the work moves bytes, and not sessions.
+func (w work) transfers() bool { return w.service == "sink" || w.service == "source" }
+
+// upload sends in, and expects that the server answers with the number of bytes.
+func (b *bench) upload(ctx context.Context, argv []string, in io.Reader) (sample, error) {
+	var answer bytes.Buffer
+	s, err := run(ctx, argv, in, &answer)
+	if err != nil {
+		return s, err
+	}
+	if want := fmt.Sprintf("%d\n", b.Size); answer.String() != want {
+		return s, fmt.Errorf("the answer is %.100q, not %q", answer.String(), want)
+	}
+	err = b.transferred(&s)
+	return s, err
+}
+
+// download writes what the server sends to out, or to the null device.
+func (b *bench) download(ctx context.Context, c client, argv []string, out io.Writer) (sample, error) {
+	var in io.Reader
+	if c.keepsInput {
+		r, w, err := os.Pipe()
+		if err != nil {
+			return sample{}, err
+		}
+		defer r.Close()
+		defer w.Close()
+		in = r
+	}
+	s, err := run(ctx, argv, in, out)
+	if err != nil {
+		return s, err
+	}
+	err = b.transferred(&s)
+	return s, err
+}
+
+// transferred takes the server's word for how much has passed.
+func (b *bench) transferred(s *sample) error {
+	r, err := b.server.next(answerWait)
+	if err != nil {
+		return err
+	}
+	if r.Bytes != b.Size {
+		return fmt.Errorf("the server has counted %d bytes, not %d", r.Bytes, b.Size)
+	}
+	s.Server, s.suite = r.CPU, r.Suite
+	return nil
+}
+
+// sessions runs session after session and returns what one of them has taken.
+func (b *bench) sessions(ctx context.Context, _ client, argv []string) (sample, error) {
+	var all sample
+	for range b.Sessions {
+		var answer bytes.Buffer
+		s, err := run(ctx, argv, strings.NewReader("QUIT\r\n"), &answer)
+		if err != nil {
+			return s, err
+		}
+		if lines := "\n" + answer.String(); !strings.Contains(lines, "\n221 ") || !strings.HasSuffix(lines, "\n") {
+			return s, fmt.Errorf("the answer to QUIT is not in %.100q", answer.String())
+		}
+		r, err := b.server.next(answerWait)
+		if err != nil {
+			return s, err
+		}
+		all.suite = r.Suite
+		all.Wall += s.Wall
+		all.CPU += s.CPU
+		all.RSS = max(all.RSS, s.RSS)
+	}
+	all.Wall /= time.Duration(b.Sessions)
+	all.CPU /= time.Duration(b.Sessions)
+	return all, nil
+}
