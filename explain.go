@@ -174,21 +174,27 @@ func (p *program) demo(c *cli.Context) error {
 	fmt.Fprintf(w, "\nThe handshake:\n  %s, %s, %s, certificate of %s verified\n", tls.VersionName(state.Version), tls.CipherSuiteName(state.CipherSuite),
 		state.CurveID, state.PeerCertificates[0].Subject.CommonName)
 	fmt.Fprintf(w, "\nInside TLS:\n")
-	if err := converse(w, session, testserver.Talk(q.Name)); err != nil {
+	if err := converse(w, session, q.Name); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(w, "\nBoth sides ended with close_notify. With a real server: tlsup -v %s://HOST\n", q.Name)
 	return err
 }
 
-// converse says the lines inside the session, each when the server has answered the one
-// before, and ends it.
-func converse(w io.Writer, session *connect.Session, talk []string) error {
+// converse says inside the session what there is to say in a protocol, each line or packet
+// when the server has answered the one before, and ends it.
+func converse(w io.Writer, session *connect.Session, protocol string) error {
+	split, end, show := bufio.ScanLines, "\r\n", quote.Escape
+	if packets := testserver.PacketsOf(protocol); packets != nil {
+		split, end = packets.Split, ""
+		show = func(packet string) string { return quote.Escape(packets.Name([]byte(packet))) }
+	}
 	const quiet = 30 * time.Millisecond // after which an answer is taken for complete
 	answers := make(chan string)
 	ended := make(chan error, 1)
 	go func() {
 		scanner := bufio.NewScanner(session)
+		scanner.Split(split)
 		for scanner.Scan() {
 			answers <- scanner.Text()
 		}
@@ -202,7 +208,7 @@ func converse(w io.Writer, session *connect.Session, talk []string) error {
 				if !ok {
 					return
 				}
-				fmt.Fprintf(w, "  S: %s\n", quote.Escape(line))
+				fmt.Fprintf(w, "  S: %s\n", show(line))
 				patience = quiet
 			case <-time.After(patience):
 				return
@@ -210,9 +216,9 @@ func converse(w io.Writer, session *connect.Session, talk []string) error {
 		}
 	}
 	listen(quiet)
-	for _, line := range talk {
-		fmt.Fprintf(w, "  C: %s\n", quote.Escape(line))
-		if _, err := io.WriteString(session, line+"\r\n"); err != nil {
+	for _, line := range testserver.Talk(protocol) {
+		fmt.Fprintf(w, "  C: %s\n", show(line))
+		if _, err := io.WriteString(session, line+end); err != nil {
 			return err
 		}
 		listen(time.Second)
@@ -221,7 +227,7 @@ func converse(w io.Writer, session *connect.Session, talk []string) error {
 		return err
 	}
 	for line := range answers {
-		fmt.Fprintf(w, "  S: %s\n", quote.Escape(line))
+		fmt.Fprintf(w, "  S: %s\n", show(line))
 	}
 	return <-ended
 }

@@ -35,6 +35,14 @@ type protocol struct {
 	session func(*conn) error
 	// talk is what a client may say inside TLS, line by line, ending the session.
 	talk []string
+	// packets, if not nil, tells that the session has no lines: talk is sent as it stands.
+	packets *Packets
+}
+
+// Packets tells how to read what is said inside TLS in a protocol of packets.
+type Packets struct {
+	Split bufio.SplitFunc            // cuts what the server says
+	Name  func(packet []byte) string // what a packet of either side is, for a person
 }
 
 var servers = map[string]protocol{}
@@ -50,8 +58,12 @@ func Names() []string {
 }
 
 // Talk returns what a client may say inside TLS to the server of a protocol, as lines
-// without their ends, the last of which ends the session.
+// without their ends, or as packets; the last ends the session.
 func Talk(name string) []string { return servers[name].talk }
+
+// PacketsOf returns how to read the session with a server, nil for lines. What Talk returns
+// are packets then, to be sent without line ends.
+func PacketsOf(name string) *Packets { return servers[name].packets }
 
 // A Server is listening on loopback.
 type Server struct {
