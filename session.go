@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -16,6 +17,7 @@ import (
 
 	"tlsup/internal/connect"
 	"tlsup/internal/quote"
+	"tlsup/internal/trust"
 	"tlsup/negotiate"
 	"tlsup/pipe"
 )
@@ -104,10 +106,15 @@ func (s *session) run(ctx context.Context, command *exec.Cmd) error {
 	if err == nil && s.tls != nil {
 		s.tls.Close()
 	}
-	if running != nil {
-		return running.end(s.explain(err))
+	err = s.explain(err)
+	if running == nil {
+		return err
 	}
-	return s.explain(err)
+	status := running.end(err)
+	if errors.As(status, new(commandError)) {
+		s.message.failure(err) // perhaps it failed for that
+	}
+	return status
 }
 
 // connect opens the session, or in manual mode the bare connection.
@@ -115,11 +122,13 @@ func (s *session) connect(ctx context.Context) (net.Conn, error) {
 	limited, stop := context.WithTimeout(ctx, s.plan.timeout)
 	defer stop()
 	if s.plan.manual {
-		return connect.Connect(limited, s.plan.target, &s.plan.connect)
+		conn, target, err := connect.Connect(limited, s.plan.target, &s.plan.connect)
+		s.plan.target = target
+		return conn, err
 	}
 	tls, err := connect.Open(limited, s.plan.target, &s.plan.connect)
 	if err != nil {
-		return nil, err
+		return nil, optionError(err)
 	}
 	s.began(tls)
 	return bareConn{tls}, nil
@@ -178,19 +187,33 @@ func (s *session) explain(err error) error {
 	}
 	e := &connect.Error{Target: s.plan.target.Address(), Step: connect.Transfer, Err: err}
 	var cleartext *negotiate.CleartextError
-	if errors.As(err, &cleartext) || errors.Is(err, pipe.ErrNotStarted) {
+	switch {
+	case errors.As(err, &cleartext), errors.Is(err, pipe.ErrNotStarted):
 		e.Step = connect.Upgrade
+	case trust.RefusesClient(err):
+		// With TLS 1.3 the client's handshake is over before the server has seen its certificate.
+		e.Step, e.Hint = connect.Handshake, trust.HandshakeHint(err)
 	}
 	return e
 }
 
 // findCommand looks for the program before anything is opened.
 func findCommand(args []string) (*exec.Cmd, error) {
-	command := exec.Command(args[0], args[1:]...)
-	if command.Err != nil {
-		return nil, usagef("command %s: %w", quote.Short(args[0]), command.Err)
+	// exec.Command looks for names, but not at paths.
+	path, err := exec.LookPath(args[0])
+	var named *exec.Error
+	var file *fs.PathError
+	switch {
+	case err == nil:
+		command := exec.Command(path, args[1:]...)
+		command.Args[0] = args[0]
+		return command, nil
+	case errors.As(err, &file):
+		err = file.Err
+	case errors.As(err, &named):
+		err = named.Err
 	}
-	return command, nil
+	return nil, usagef("command %s: %w", quote.Short(args[0]), err)
 }
 
 // running is a command on the session.

@@ -78,6 +78,12 @@ type Protocol struct {
 	// Sibling is the opposite: the protocol that upgrades, named by one that does not.
 	Sibling string
 
+	// Service is what the protocol is called in SRV records (RFC 2782), without the underscore;
+	// "" if its clients look for none.
+	Service string
+	// MX tells that hosts are found by MX records (RFC 5321, 5.1).
+	MX bool
+
 	// Lines tells that the protocol consists of lines that end in CRLF.
 	Lines bool
 	// Names says what Options.Name is used for.
@@ -142,7 +148,7 @@ const (
 type Options struct {
 	// Host is the name or address that the connection was made to, without a port.
 	Host string
-	// Port is the port that it was made to. Only Auto uses it.
+	// Port is the port that it was made to, for Auto and for hints; 0 if there is none.
 	Port int
 	// Name overrides the name that the protocol sends (see NameUse). Empty means: the
 	// machine's name or address for OwnName, Host for ServiceDomain.
@@ -336,32 +342,40 @@ func within(ctx context.Context, conn net.Conn, f func() error) error {
 	return errors.Join(err, conn.SetDeadline(time.Time{}))
 }
 
+// Check reports whether the options fit the protocol, as Client does before it sends
+// anything: nil or an *OptionError. What Auto recognises is known to Client alone.
+func (p *Protocol) Check(o *Options) error {
+	if p.resolve != nil {
+		return nil
+	}
+	options := *o
+	return checkOptions(p, &options)
+}
+
 // checkOptions refuses what the protocol can't use and fills in what is missing.
 func checkOptions(p *Protocol, o *Options) error {
-	refuse := func(format string, args ...any) error {
-		return &OptionError{Err: fmt.Errorf(format, args...)}
-	}
+	field := "Name"
 	switch {
 	case o.Name != "" && p.Names == NoName:
-		return refuse("%s sends no name, %q can't be used", p.Name, o.Name)
+		return &OptionError{field, fmt.Errorf("%s sends no name, %q can't be used", p.Name, o.Name)}
 	case o.From != "" && !p.From:
-		return refuse("%s does not name our own domain, %q can't be used", p.Name, o.From)
-	}
-	if o.Name == "" && p.Names == ServiceDomain {
-		o.Name = o.Host
+		return &OptionError{"From", fmt.Errorf("%s does not name our own domain, %q can't be used", p.Name, o.From)}
 	}
 	check := checkHelloName
 	if p.Names == ServiceDomain {
 		check = checkDomain
+		if o.Name == "" {
+			field, o.Name = "Host", o.Host
+		}
 	}
-	if o.Name != "" {
+	if o.Name != "" || field == "Host" {
 		if err := check(o.Name); err != nil {
-			return &OptionError{Err: err}
+			return &OptionError{field, err}
 		}
 	}
 	if o.From != "" {
 		if err := checkDomain(o.From); err != nil {
-			return &OptionError{Err: err}
+			return &OptionError{"From", err}
 		}
 	}
 	return nil

@@ -22,6 +22,7 @@ var smtp = register(&Protocol{
 	Name:      "smtp",
 	Family:    Mail,
 	Title:     "mail between servers",
+	MX:        true,
 	Port:      25,
 	Specs:     []string{"RFC 3207", "RFC 5321"},
 	Implicit:  "smtps",

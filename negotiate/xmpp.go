@@ -29,6 +29,7 @@ var _ = register(&Protocol{
 	Aliases:   []string{"xmpp-client"},
 	Family:    Chat,
 	Title:     "chat (Jabber) between client and server",
+	Service:   "xmpp-client",
 	Port:      5222,
 	ALPN:      []string{"xmpp-client"},
 	Specs:     []string{"RFC 6120"},
@@ -44,6 +45,7 @@ var _ = register(&Protocol{
 	Name:      "xmpp-server",
 	Family:    Chat,
 	Title:     "chat (Jabber) between servers",
+	Service:   "xmpp-server",
 	Port:      5269,
 	ALPN:      []string{"xmpp-server"},
 	Specs:     []string{"RFC 6120"},
@@ -61,6 +63,7 @@ var _ = register(&Protocol{
 	Aliases: []string{"xmpps-client"},
 	Family:  Chat,
 	Title:   "chat (Jabber) in TLS from the first byte",
+	Service: "xmpps-client",
 	Port:    5223,
 	ALPN:    []string{"xmpp-client"},
 	Specs:   []string{"XEP-0368"},
@@ -73,6 +76,7 @@ var _ = register(&Protocol{
 	Name:    "xmpps-server",
 	Family:  Chat,
 	Title:   "chat (Jabber) between servers in TLS from the first byte",
+	Service: "xmpps-server",
 	Port:    5270,
 	ALPN:    []string{"xmpp-server"},
 	Specs:   []string{"XEP-0368"},
@@ -462,14 +466,18 @@ func (s *xmppStream) hint(condition, value string) string {
 	return ""
 }
 
-// command is a command line that asks host for the same domain.
+// command is a command line that asks host for the same domain, on the same port if it is
+// the host that we speak to.
 func (s *xmppStream) command(scheme, host string) string {
-	name := ""
+	name, port := "", ""
 	if host != s.o.Name {
 		name = "--starttls-name " + s.o.Name + " "
+	}
+	if host == s.o.Host && s.o.Port != 0 {
+		port = ":" + strconv.Itoa(s.o.Port)
 	}
 	if strings.Count(host, ":") > 1 && !strings.HasPrefix(host, "[") {
 		host = "[" + host + "]"
 	}
-	return "tlsup " + name + scheme + "://" + host
+	return "tlsup " + name + scheme + "://" + host + port
 }

@@ -14,6 +14,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/pires/go-proxyproto"
+	"golang.org/x/net/idna"
+
 	"tlsup/internal/quote"
 	"tlsup/internal/record"
 	"tlsup/internal/trust"
@@ -26,6 +29,18 @@ type Options struct {
 	Name    string // the name that the upgrade sends (negotiate.Options.Name)
 	From    string // our own domain (negotiate.Options.From)
 	Trust   *trust.Config
+
+	// Proxy, if not nil, is asked for the connection.
+	Proxy *Proxy
+	// ProxyHeader is the version of the PROXY protocol whose header is sent first, 1 or 2;
+	// 0 for none.
+	ProxyHeader byte
+	// Lookup says whether the target's host is the domain of a service, whose host has to be
+	// found by Resolver first.
+	Lookup   Lookup
+	Resolver Resolver
+	// Notice, if not nil, is told what a person should know though it is no error.
+	Notice func(string)
 
 	// Trace, if not nil, is called for each line of the cleartext exchange.
 	Trace func(negotiate.Line)
@@ -53,7 +68,7 @@ type Session struct {
 // Open dials the target, upgrades and shakes hands. The context bounds all of it. Errors are
 // *Error, or *negotiate.OptionError before anything is sent.
 func Open(ctx context.Context, t Target, o *Options) (*Session, error) {
-	conn, err := Connect(ctx, t, o)
+	conn, t, err := Connect(ctx, t, o)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +89,7 @@ func open(ctx context.Context, conn net.Conn, t Target, o *Options) (*Session, e
 		}).Stop()
 	}
 	up, err := negotiate.Client(ctx, conn, t.Protocol, &negotiate.Options{
-		Host: t.ServerName(), Port: t.Port, Name: o.Name, From: o.From, Recognised: o.Recognised,
+		Host: t.ServerName(), Port: t.Port, Name: t.sentName(o), From: o.From, Recognised: o.Recognised,
 		Trace: func(l negotiate.Line) {
 			if l.Server {
 				heard.Store(true)
@@ -91,66 +106,120 @@ func open(ctx context.Context, conn net.Conn, t Target, o *Options) (*Session, e
 	return Secure(ctx, up, t, o)
 }
 
-// Connect dials the target: all addresses of a name, IPv6 and IPv4 side by side
-// (RFC 8305). Errors are *Error.
-func Connect(ctx context.Context, t Target, o *Options) (net.Conn, error) {
-	d := net.Dialer{}
+// Connect dials the target: the servers of a domain in turn, all addresses of a name, IPv6
+// and IPv4 side by side (RFC 8305). It returns the target that it reached. Errors are *Error.
+func Connect(ctx context.Context, t Target, o *Options) (net.Conn, Target, error) {
+	found, err := t.find(ctx, o)
+	if err != nil {
+		return nil, t, err
+	}
+	for _, t = range found {
+		var conn net.Conn
+		if conn, err = t.dial(ctx, o); err == nil {
+			return conn, t, nil
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, t, err
+}
+
+func (t Target) dial(ctx context.Context, o *Options) (net.Conn, error) {
+	d := &net.Dialer{}
 	if o.Dialing != nil {
 		d.ControlContext = func(_ context.Context, _, address string, _ syscall.RawConn) error {
 			o.Dialing(address)
 			return nil
 		}
 	}
-	network, address := o.Network, t.Address()
-	if t.Socket != "" {
-		network, address = "unix", t.Socket
+	conn, err := t.dialWith(ctx, d, o)
+	if err != nil {
+		return nil, t.dialError(ctx, err)
 	}
-	conn, err := d.DialContext(ctx, network, address)
-	if err == nil {
+	if o.ProxyHeader == 0 {
 		return conn, nil
 	}
-	return nil, t.dialError(ctx, err)
+	header := proxyproto.HeaderProxyFromAddrs(o.ProxyHeader, conn.LocalAddr(), conn.RemoteAddr())
+	if _, err := header.WriteTo(conn); err != nil {
+		conn.Close()
+		return nil, t.dialError(ctx, err)
+	}
+	return conn, nil
+}
+
+func (t Target) dialWith(ctx context.Context, d *net.Dialer, o *Options) (net.Conn, error) {
+	if t.Socket != "" {
+		return d.DialContext(ctx, "unix", t.Socket)
+	}
+	if o.Proxy != nil {
+		p, err := o.Proxy.forTarget(t.Address())
+		if err != nil {
+			return nil, err
+		}
+		if p != nil {
+			return p.dial(ctx, d, o.Network, t.Address())
+		}
+	}
+	return d.DialContext(ctx, o.Network, t.Address())
 }
 
 func (t Target) dialError(ctx context.Context, err error) error {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return context.Cause(ctx)
+	}
 	e := &Error{Target: t.Address(), Step: Dial, Err: err}
 	var dns *net.DNSError
-	var op *net.OpError
 	var missing *net.AddrError
+	var proxy *proxyError
 	switch {
-	case errors.Is(ctx.Err(), context.Canceled):
-		return context.Cause(ctx)
+	case errors.As(err, &proxy):
+		e.Err = &proxyError{proxy.host, plain(proxy.error, proxy.host)}
 	case errors.As(err, &missing):
 		e.Step, e.Err = Resolve, fmt.Errorf("%s has %s", quote.Escape(missing.Addr), missing.Err)
 		e.Hint = "-4 and -6 restrict the addresses that are tried"
 	case errors.As(err, &dns):
 		e.Step, e.Err = Resolve, errors.New(quote.Escape(dns.Err))
-	case errors.As(err, &op):
-		reason := op.Err
-		var sys *os.SyscallError
-		if errors.As(reason, &sys) {
-			reason = sys.Err
-		}
-		if os.IsTimeout(err) {
-			reason = errors.New("no answer in time")
-		}
-		e.Err = reason
-		if op.Addr != nil && op.Addr.String() != t.Address() {
-			e.Err = fmt.Errorf("%s: %w", op.Addr, reason)
-		}
+	default:
+		e.Err = plain(err, t.Address())
 	}
 	return e
+}
+
+// plain is what a network error says beyond what is said anyway: the address if it is not
+// the one that is known, and the reason.
+func plain(err error, known string) error {
+	var op *net.OpError
+	if !errors.As(err, &op) {
+		return err
+	}
+	reason := op.Err
+	var sys *os.SyscallError
+	if errors.As(reason, &sys) {
+		reason = sys.Err
+	}
+	if os.IsTimeout(err) {
+		reason = errors.New("no answer in time")
+	}
+	if op.Addr != nil && op.Addr.String() != known {
+		return fmt.Errorf("%s: %w", quote.Escape(op.Addr.String()), reason)
+	}
+	return reason
 }
 
 // Secure runs the handshake over up, verifies the certificate and finishes the
 // upgrade. On error the connection is still the caller's to close. Errors are *Error.
 func Secure(ctx context.Context, up *negotiate.Upgraded, t Target, o *Options) (*Session, error) {
 	under := record.NewConn(up)
+	name := up.ServerName
+	if ascii, err := idna.Lookup.ToASCII(name); err == nil {
+		name = ascii // certificates hold the ASCII form
+	}
 	var alpn []string
 	if up.Protocol != nil {
 		alpn = up.Protocol.ALPN
 	}
-	tlsConn := tls.Client(under, o.Trust.Client(up.ServerName, alpn))
+	tlsConn := tls.Client(under, o.Trust.Client(name, alpn))
 	if err := tlsConn.HandshakeContext(ctx); err != nil {
 		return nil, t.handshakeError(ctx, err)
 	}
@@ -158,7 +227,7 @@ func Secure(ctx context.Context, up *negotiate.Upgraded, t Target, o *Options) (
 	if err != nil {
 		return nil, t.upgradeError(err)
 	}
-	return &Session{record.NewSession(conn, tlsConn, under), up.Protocol, up.ServerName}, nil
+	return &Session{record.NewSession(conn, tlsConn, under), up.Protocol, name}, nil
 }
 
 // upgradeError gives an error of negotiate the target, and a hint where it has none.

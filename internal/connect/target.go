@@ -6,6 +6,9 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/net/idna"
 
 	"tlsup/internal/quote"
 	"tlsup/internal/suggest"
@@ -18,6 +21,9 @@ type Target struct {
 	Host     string // name or address, without brackets
 	Port     int
 	Socket   string // path of a Unix socket, in place of host and port
+
+	unicode string // the host as it was given, where Host is its ASCII form
+	domain  string // what the certificate has to be valid for, where that is not Host
 }
 
 // ParseTarget reads SCHEME://HOST[:PORT], HOST[:PORT], HOST with a port of its own, or
@@ -63,7 +69,12 @@ func ParseTarget(text, port string, p *negotiate.Protocol) (Target, error) {
 	if port == "" {
 		port = inside
 	}
-	t.Host = host
+	if t.Host = host; strings.ContainsFunc(host, func(r rune) bool { return r >= utf8.RuneSelf }) {
+		if t.Host, err = idna.Lookup.ToASCII(host); err != nil {
+			return fault("it is no domain name: %w", err)
+		}
+		t.unicode = host
+	}
 	if t.Port = p.Port; port != "" {
 		if t.Port, err = parsePort(port); err != nil {
 			return fault("%w", err)
@@ -160,13 +171,26 @@ func (t Target) Address() string {
 	return net.JoinHostPort(t.Host, strconv.Itoa(t.Port))
 }
 
-// ServerName is the host as names are compared and sent: without a final dot or a zone.
+// ServerName is the name that the certificate has to be valid for: the domain that led to
+// the host, or the host itself, without a final dot or a zone.
 func (t Target) ServerName() string {
-	if t.Socket != "" {
+	switch {
+	case t.Socket != "":
 		return ""
+	case t.domain != "":
+		return t.domain
 	}
 	host, _, _ := strings.Cut(t.Host, "%")
 	return strings.TrimSuffix(host, ".")
+}
+
+// sentName is the name that the upgrade sends, if it is not to be the default. Where that is
+// the service's domain, it goes out in Unicode (RFC 7622, 3.2).
+func (t Target) sentName(o *Options) string {
+	if o.Name == "" && t.Protocol.Names == negotiate.ServiceDomain {
+		return strings.TrimSuffix(t.unicode, ".")
+	}
+	return o.Name
 }
 
 // Command is a command line that reaches the target by another protocol.
