@@ -8,14 +8,17 @@ import (
 	"net"
 	"os"
 	"regexp"
-	"strings"
 	"time"
 
 	"tlsup/negotiate"
 )
 
-// maxLine is how many bytes of one line from the server are compared with After.
-const maxLine = 64 << 10
+const (
+	// maxLine is how many bytes of one line from the server are compared with After.
+	maxLine = 64 << 10
+	// maxCleartext is how many bytes behind the line that matched go into the error.
+	maxCleartext = 512
+)
 
 // ErrNotStarted tells that a manual session ended before TLS was started.
 var ErrNotStarted = errors.New("server closed the connection before TLS was started")
@@ -34,40 +37,44 @@ type Manual struct {
 // RunManual pipes in the clear, both ways, until the end of the input or another order to
 // start TLS, then goes on inside TLS like Run. An input that has really ended is closed
 // inside TLS too; a terminal is read again. Bytes that the server sent behind the line
-// that matched After are a *negotiate.CleartextError. All input that was read before the
-// order was sent in the clear, all that is read after it is sent inside TLS.
+// that matched After are a *negotiate.CleartextError. No input that is read after the
+// order is sent in the clear. A session that ends before TLS was started is ErrNotStarted.
 func (p *Pipe) RunManual(ctx context.Context, clear net.Conn, m Manual) error {
 	p.init()
-	start := &order{pipe: p, clear: clear, given: make(chan struct{})}
+	defer close(p.done)
+	start := &order{pipe: p, given: make(chan struct{})}
 	p.conn = clearConn{clear}
 	go p.send(func() bool {
 		if m.After != nil && !p.Terminal {
-			<-start.given
+			start.wait(nil)
 			return false
 		}
 		return start.give() && p.Terminal
 	})
 	if m.Start != nil {
 		go func() {
-			<-m.Start
-			start.give()
+			if start.wait(m.Start) {
+				start.give()
+			}
 		}()
 	}
 	if err := p.clearPhase(ctx, clear, m, start); err != nil {
 		return err
 	}
-	clear.SetReadDeadline(time.Time{})
 	conn, err := m.StartTLS(ctx)
-	if err != nil {
-		return err
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil:
+		return err // sending stays acquired: no input gets into a failed handshake
 	}
 	p.conn = conn
-	p.sending.Unlock() // give locked it
+	p.release() // give has acquired it
 	return p.session(ctx)
 }
 
 // clearPhase shows what the server sends in the clear until the order to start TLS. On
-// return without an error p.sending is held.
+// return without an error p.sending is acquired, and nobody reads clear.
 func (p *Pipe) clearPhase(ctx context.Context, clear net.Conn, m Manual, start *order) error {
 	var cut func([]byte) ([]byte, error)
 	if m.After != nil {
@@ -76,49 +83,74 @@ func (p *Pipe) clearPhase(ctx context.Context, clear net.Conn, m Manual, start *
 	}
 	go func() { p.download <- p.receive(clear, cut) }()
 	idle := p.watchIdle()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-idle:
-		return fmt.Errorf("nothing moved for %v", p.Idle)
-	case err := <-p.upload:
-		return p.lastWords(ctx, err) // it can't end well before TLS: that needs p.sending
-	case err := <-p.download:
-		switch {
-		case errors.Is(err, errMatched):
-			start.give()
-			return nil
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			<-start.given
-			return nil
-		case err == nil:
-			return ErrNotStarted
+	given, reading := start.given, true
+	for given != nil || reading {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-idle:
+			return p.idleError()
+		case err := <-p.upload: // it can't end well before TLS: that needs p.sending
+			if !reading {
+				return err
+			}
+			return p.lastWords(ctx, err)
+		case <-given:
+			given = nil
+			clear.SetReadDeadline(past)
+		case err := <-p.download:
+			reading = false
+			switch {
+			case errors.Is(err, errMatched):
+				go start.give() // which waits for a write that the server has not taken yet
+			case given == nil && errors.Is(err, os.ErrDeadlineExceeded):
+			case err == nil:
+				return ErrNotStarted
+			default:
+				return err
+			}
 		}
-		return err
 	}
+	return clear.SetReadDeadline(time.Time{})
 }
 
 // An order to start TLS is given once.
 type order struct {
 	pipe  *Pipe
-	clear net.Conn
 	given chan struct{}
 }
 
-// give stops the cleartext phase: the input first, which can't be sent on until the
-// handshake is done, then the reading of clear. It reports whether this was the first
-// order.
+// give stops the input, which can't be sent on until the handshake is done. It reports
+// whether this was the first order.
 func (o *order) give() bool {
-	o.pipe.sending.Lock()
 	select {
 	case <-o.given:
-		o.pipe.sending.Unlock()
 		return false
 	default:
 	}
-	close(o.given)
-	o.clear.SetReadDeadline(time.Unix(1, 0))
-	return true
+	if !o.pipe.acquire() {
+		return false
+	}
+	select {
+	case <-o.given:
+		o.pipe.release()
+		return false
+	default:
+		close(o.given)
+		return true
+	}
+}
+
+// wait waits for other, if it is not nil, and reports whether it came before the order
+// and the end.
+func (o *order) wait(other <-chan struct{}) bool {
+	select {
+	case <-other:
+		return true
+	case <-o.given:
+	case <-o.pipe.done:
+	}
+	return false
 }
 
 // clearConn is the connection before TLS.
@@ -138,24 +170,29 @@ type lineMatcher struct {
 // cut returns what of b is to be shown. It ends at the line that matches with errMatched,
 // or with the bytes behind it as an error.
 func (l *lineMatcher) cut(b []byte) ([]byte, error) {
-	for at := 0; ; {
-		i := bytes.IndexByte(b[at:], '\n')
-		if i < 0 {
-			l.line = append(l.line, b[at:]...)
-			if len(l.line) > maxLine {
-				return b, fmt.Errorf("the server sent a line of over %d bytes", maxLine)
-			}
-			return b, nil
+	for at := 0; at < len(b); {
+		end := bytes.IndexByte(b[at:], '\n')
+		whole := end >= 0
+		if !whole {
+			end = len(b) - at
 		}
-		line := append(l.line, b[at:at+i]...)
+		l.line = append(l.line, b[at:at+end]...)
+		if len(l.line) > maxLine {
+			return b, fmt.Errorf("the server sent a line of over %d bytes", maxLine)
+		}
+		if !whole {
+			break
+		}
+		at += end + 1
+		matched := l.after.Match(bytes.TrimSuffix(l.line, []byte("\r")))
 		l.line = l.line[:0]
-		at += i + 1
-		if !l.after.MatchString(strings.TrimSuffix(string(line), "\r")) {
-			continue
+		switch {
+		case matched && at < len(b):
+			text := bytes.Clone(b[at:min(len(b), at+maxCleartext)])
+			return b[:at], &negotiate.CleartextError{Text: text, Upgraded: true}
+		case matched:
+			return b, errMatched
 		}
-		if at < len(b) {
-			return b[:at], &negotiate.CleartextError{Text: bytes.Clone(b[at:]), Upgraded: true}
-		}
-		return b, errMatched
 	}
+	return b, nil
 }

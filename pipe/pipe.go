@@ -4,8 +4,9 @@
 //
 //	input ends                  close_notify is sent, reading goes on until the peer
 //	                            closes, for Linger at most
-//	peer sends close_notify     input that is still flowing is sent on: until it ends,
-//	                            pauses, or can't be written; a terminal's is not waited for
+//	peer sends close_notify     input that is still flowing is sent on until it ends or
+//	                            pauses, of a terminal's only what is being written; an
+//	                            error if it can't be written
 //	both                        a clean end
 //	peer cuts the stream        behind our close_notify, between two records: the end, with
 //	                            a notice; else an error
@@ -15,6 +16,8 @@
 //	output fails                an error
 //	nothing moves for Idle      an error
 //	the context ends            its cause
+//
+// Once a session has ended no more input is written to it.
 package pipe
 
 import (
@@ -35,13 +38,20 @@ import (
 // ErrOutputClosed tells that the reader of the output has gone away.
 var ErrOutputClosed = errors.New("nobody reads the output any more")
 
+// errUnsent tells that the peer closed a session in which input was still to be sent.
+var errUnsent = errors.New("the peer closed the session before all input was sent")
+
+// past is a deadline that ends a read at once.
+var past = time.Unix(1, 0)
+
 const (
 	// bufSize is how many bytes are read at a time, each way.
 	bufSize = 128 << 10
 	// pause is how long input may pause after the peer's close_notify before it counts as
 	// ended; socat waits as long.
 	pause = 500 * time.Millisecond
-	// drain is how long the peer's last words are waited for when it can't be written to.
+	// drain is how long the peer's last words are waited for when it can't be written to,
+	// and how long what a terminal sends is waited for when the peer has closed.
 	drain = 5 * time.Second
 )
 
@@ -72,21 +82,22 @@ type Pipe struct {
 	// Notice, if not nil, is told what a person should know though it is no error.
 	Notice func(string)
 
-	// sending is held while input is written to the connection, and throughout an upgrade,
-	// so that no byte of input passes it.
-	sending sync.Mutex
+	// sending is full while input is written to the connection, and throughout an upgrade,
+	// so that no byte of input passes it. See acquire.
+	sending chan struct{}
 	conn    Conn // set once the session has begun
 	crlf    crlf
 
-	moved    atomic.Int64 // when a byte last moved, in Unix nanoseconds
-	sent     atomic.Int64 // bytes of input written
-	inWrite  atomic.Bool  // input is being written to the connection
-	inOutput atomic.Int64 // since when Out keeps us waiting, in Unix nanoseconds; 0 if it doesn't
-	waited   atomic.Int64 // nanoseconds that Out has kept us waiting
-	closed   atomic.Bool  // our close_notify was sent
+	began   time.Time
+	moved   atomic.Int64 // when a byte last moved, in nanoseconds since began
+	sent    atomic.Int64 // bytes of input written
+	inWrite atomic.Bool  // input is being written to the connection
+	output  stopwatch    // runs while Out keeps us waiting
+	closed  atomic.Bool  // our close_notify was sent, or is about to be
 
-	upload   chan error // the end of the input: nil, or a sendError or inputError
-	download chan error // the end of the session's output
+	upload   chan error    // the end of the input: nil, or a sendError or *InputError
+	download chan error    // the end of the session's output
+	done     chan struct{} // closed at the end
 }
 
 // An InputError tells that the input could not be read.
@@ -111,6 +122,7 @@ func (e sendError) Unwrap() error { return e.error }
 // Closing conn is the caller's, and so is cutting it short after an error.
 func (p *Pipe) Run(ctx context.Context, conn Conn) error {
 	p.init()
+	defer close(p.done)
 	p.conn = conn
 	go p.send(func() bool { return false })
 	return p.session(ctx)
@@ -118,12 +130,35 @@ func (p *Pipe) Run(ctx context.Context, conn Conn) error {
 
 func (p *Pipe) init() {
 	p.upload, p.download = make(chan error, 1), make(chan error, 1)
-	p.moved.Store(time.Now().UnixNano())
+	p.sending, p.done = make(chan struct{}, 1), make(chan struct{})
+	p.began = time.Now()
 }
+
+// acquire waits until it may write to the connection, and reports false if the session
+// has ended. After true the caller owes a release.
+func (p *Pipe) acquire() bool {
+	select {
+	case p.sending <- struct{}{}:
+	case <-p.done:
+		return false
+	}
+	select {
+	case <-p.done:
+		p.release()
+		return false
+	default:
+		return true
+	}
+}
+
+func (p *Pipe) release() { <-p.sending }
+
+// move notes that a byte has moved.
+func (p *Pipe) move() { p.moved.Store(int64(time.Since(p.began))) }
 
 // session runs once conn is set and the input is being sent.
 func (p *Pipe) session(ctx context.Context) error {
-	p.moved.Store(time.Now().UnixNano())
+	p.move()
 	go func() { p.download <- p.receive(p.conn, nil) }()
 	idle := p.watchIdle()
 	var linger <-chan time.Time
@@ -134,25 +169,27 @@ func (p *Pipe) session(ctx context.Context) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-idle:
-			return fmt.Errorf("nothing moved for %v", p.Idle)
+			return p.idleError()
 		case err := <-upload:
 			upload = nil
 			if err != nil {
 				return p.lastWords(ctx, err)
 			}
 			if p.Linger >= 0 {
-				granted, linger = p.outputWait(), time.After(p.Linger)
+				granted, linger = p.output.total(), time.After(p.Linger)
 			}
 		case <-linger:
-			if wait := p.outputWait(); wait > granted {
+			linger = nil
+			if wait := p.output.total(); wait > granted {
 				granted, linger = wait, time.After(wait-granted)
 				continue
 			}
-			p.conn.SetReadDeadline(time.Unix(1, 0))
-			return p.ended(<-p.download)
+			p.conn.SetReadDeadline(past)
 		case err := <-p.download:
-			if err == nil && upload != nil {
-				err = p.rest(ctx, upload)
+			// A deadline before the end of the input is the caller's: it does not want to wait
+			// for the peer.
+			if upload != nil && (err == nil || errors.Is(err, os.ErrDeadlineExceeded)) {
+				err = p.rest(ctx, idle, upload)
 			}
 			return p.ended(err)
 		}
@@ -174,29 +211,30 @@ func (p *Pipe) ended(err error) error {
 }
 
 // rest lets input that is flowing be sent on after the peer's close_notify.
-func (p *Pipe) rest(ctx context.Context, upload <-chan error) error {
+func (p *Pipe) rest(ctx context.Context, idle <-chan struct{}, upload <-chan error) error {
+	wait, limit := pause, (<-chan time.Time)(nil)
 	if p.Terminal {
-		// What was typed is sent to its end, then the session is over.
-		p.conn.SetWriteDeadline(time.Now().Add(drain))
-		p.sending.Lock()
-		defer p.sending.Unlock()
-		return nil
+		wait, limit = 0, time.After(drain)
 	}
-	for sent := int64(-1); ; {
+	for sent := p.sent.Load(); ; {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
+		case <-idle:
+			return p.idleError()
+		case <-limit:
+			return errUnsent
 		case err := <-upload:
 			if errors.As(err, new(sendError)) {
-				return fmt.Errorf("the peer closed the session before all input was sent: %w", err)
+				return fmt.Errorf("%w: %w", errUnsent, err)
 			}
 			return err
-		case <-time.After(pause):
+		case <-time.After(wait):
 			now := p.sent.Load()
 			if now == sent && !p.inWrite.Load() {
 				return nil
 			}
-			sent = now
+			sent, wait = now, pause
 		}
 	}
 }
@@ -219,7 +257,7 @@ func (p *Pipe) lastWords(ctx context.Context, failed error) error {
 			return err // an alert says more than a failed write
 		}
 		if err == nil {
-			return fmt.Errorf("the peer closed the session before all input was sent: %w", failed)
+			return fmt.Errorf("%w: %w", errUnsent, failed)
 		}
 		return failed
 	}
@@ -228,30 +266,33 @@ func (p *Pipe) lastWords(ctx context.Context, failed error) error {
 // send reads the input to its end and writes it to the connection. atEnd is asked at each
 // end whether reading goes on.
 func (p *Pipe) send(atEnd func() bool) {
-	p.upload <- func() error {
-		buf := make([]byte, bufSize)
-		for {
-			n, err := p.In.Read(buf)
-			if n > 0 {
-				if err := p.write(buf[:n]); err != nil {
-					return err
-				}
-			}
-			switch {
-			case err == io.EOF && atEnd():
-			case err == io.EOF:
-				return p.closeWrite()
-			case err != nil:
-				return &InputError{err}
+	buf := make([]byte, bufSize)
+	for {
+		n, err := p.In.Read(buf)
+		if n > 0 {
+			if err := p.write(buf[:n]); err != nil {
+				p.upload <- err
+				return
 			}
 		}
-	}()
+		switch {
+		case err == io.EOF && atEnd():
+		case err == io.EOF:
+			p.closeWrite()
+			return
+		case err != nil:
+			p.upload <- &InputError{err}
+			return
+		}
+	}
 }
 
 // write writes input to the connection.
 func (p *Pipe) write(b []byte) error {
-	p.sending.Lock()
-	defer p.sending.Unlock()
+	if !p.acquire() {
+		return net.ErrClosed
+	}
+	defer p.release()
 	p.inWrite.Store(true)
 	defer p.inWrite.Store(false)
 	if p.CRLF {
@@ -261,20 +302,23 @@ func (p *Pipe) write(b []byte) error {
 		return sendError{err}
 	}
 	p.sent.Add(int64(len(b)))
-	p.moved.Store(time.Now().UnixNano())
+	p.move()
 	return nil
 }
 
-// closeWrite sends close_notify at the end of the input. That it can't be sent is no
-// error: the peer may have gone, and all input was sent.
-func (p *Pipe) closeWrite() error {
-	p.sending.Lock()
-	defer p.sending.Unlock()
+// closeWrite tells of the end of the input, then sends close_notify, in which a peer that
+// does not read may keep it. That it can't be sent is no error: the peer may have gone,
+// and all input was sent.
+func (p *Pipe) closeWrite() {
+	if !p.acquire() {
+		return
+	}
+	defer p.release()
+	p.closed.Store(!p.KeepOpen)
+	p.upload <- nil
 	if !p.KeepOpen {
-		p.closed.Store(true)
 		p.conn.CloseWrite()
 	}
-	return nil
 }
 
 // receive reads from a connection and writes to the output until the connection's end. cut, if
@@ -306,13 +350,10 @@ func (p *Pipe) receive(conn net.Conn, cut func([]byte) ([]byte, error)) error {
 
 // show writes to the output and keeps account of how long that takes.
 func (p *Pipe) show(b []byte) error {
-	start := time.Now()
-	p.inOutput.Store(start.UnixNano())
+	p.output.start()
 	_, err := p.Out.Write(b)
-	p.inOutput.Store(0)
-	end := time.Now()
-	p.waited.Add(int64(end.Sub(start)))
-	p.moved.Store(end.UnixNano())
+	p.move() // before the watch stops, or the wait would pass for idleness
+	p.output.stop()
 	switch {
 	case err == nil:
 		return nil
@@ -322,13 +363,39 @@ func (p *Pipe) show(b []byte) error {
 	return &OutputError{err}
 }
 
-// outputWait returns how long the output has kept us waiting, in all.
-func (p *Pipe) outputWait() time.Duration {
-	wait := time.Duration(p.waited.Load())
-	if since := p.inOutput.Load(); since != 0 {
-		wait += time.Since(time.Unix(0, since))
+// A stopwatch adds up the times in which it runs.
+type stopwatch struct {
+	mu    sync.Mutex
+	since time.Time // zero if it does not run
+	sum   time.Duration
+}
+
+func (w *stopwatch) start() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.since = time.Now()
+}
+
+func (w *stopwatch) stop() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sum += time.Since(w.since)
+	w.since = time.Time{}
+}
+
+func (w *stopwatch) runs() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !w.since.IsZero()
+}
+
+func (w *stopwatch) total() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.since.IsZero() {
+		return w.sum
 	}
-	return wait
+	return w.sum + time.Since(w.since)
 }
 
 // watchIdle returns a channel that is closed when nothing has moved for Idle. A wait for
@@ -340,9 +407,15 @@ func (p *Pipe) watchIdle() <-chan struct{} {
 	}
 	var check func()
 	check = func() {
-		quiet := time.Since(time.Unix(0, p.moved.Load()))
+		select {
+		case <-p.done:
+			return
+		default:
+		}
+		waits := p.output.runs()
+		quiet := time.Since(p.began) - time.Duration(p.moved.Load())
 		switch {
-		case p.inOutput.Load() != 0:
+		case waits:
 			time.AfterFunc(p.Idle, check)
 		case quiet >= p.Idle:
 			close(idle)
@@ -353,3 +426,5 @@ func (p *Pipe) watchIdle() <-chan struct{} {
 	time.AfterFunc(p.Idle, check)
 	return idle
 }
+
+func (p *Pipe) idleError() error { return fmt.Errorf("nothing moved for %v", p.Idle) }
