@@ -44,9 +44,24 @@ func init() {
 // lets answer see to each element that the client sends in it. It returns nil when
 // answer says that it is done, io.EOF when the stream was ended.
 func xmppStream(c *conn, content, features string, answer func(*conn, xml.StartElement) (done bool, err error)) error {
+	opened := false
+	open := func(from string) error {
+		opened = true
+		return xmppSend(c, fmt.Sprintf("<?xml version='1.0'?><stream:stream from='%s' id='%s' version='1.0' xml:lang='en' xmlns='%s' xmlns:stream='%s'>",
+			from, rand.Text(), content, xmppStreamNS))
+	}
+	// A stream is opened for an error too (RFC 6120, 4.9.1.2).
+	refuse := func(condition string) error {
+		if !opened {
+			if err := open(Host); err != nil {
+				return err
+			}
+		}
+		return xmppError(c, condition)
+	}
 	// The decoder reads no byte ahead, since c.r is an io.ByteReader.
 	d := xml.NewDecoder(c.r)
-	header, err := xmppNextElement(c, d)
+	header, err := xmppNextElement(c, d, refuse)
 	if err != nil {
 		return err
 	}
@@ -63,23 +78,22 @@ func xmppStream(c *conn, content, features string, answer func(*conn, xml.StartE
 	if known {
 		from = to
 	}
-	if err := xmppSend(c, fmt.Sprintf("<?xml version='1.0'?><stream:stream from='%s' id='%s' version='1.0' xml:lang='en' xmlns='%s' xmlns:stream='%s'>",
-		from, rand.Text(), content, xmppStreamNS)); err != nil {
+	if err := open(from); err != nil {
 		return err
 	}
 	switch {
 	case header.Name != xml.Name{Space: xmppStreamNS, Local: "stream"} || attribute("xmlns") != content:
-		return xmppError(c, "invalid-namespace")
+		return refuse("invalid-namespace")
 	case attribute("version") != "1.0":
-		return xmppError(c, "unsupported-version")
+		return refuse("unsupported-version")
 	case !known:
-		return xmppError(c, "host-unknown")
+		return refuse("host-unknown")
 	}
 	if err := xmppSend(c, "<stream:features>"+features+"</stream:features>"); err != nil {
 		return err
 	}
 	for {
-		element, err := xmppNextElement(c, d)
+		element, err := xmppNextElement(c, d, refuse)
 		if err != nil {
 			return err
 		}
@@ -94,12 +108,12 @@ func xmppStream(c *conn, content, features string, answer func(*conn, xml.StartE
 
 // xmppNextElement reads up to the start of the client's next element: its stream, or one
 // directly inside. The end of the stream is answered with the same.
-func xmppNextElement(c *conn, d *xml.Decoder) (xml.StartElement, error) {
+func xmppNextElement(c *conn, d *xml.Decoder, refuse func(string) error) (xml.StartElement, error) {
 	for {
 		token, err := d.Token()
 		if err != nil {
 			if _, ok := err.(*xml.SyntaxError); ok {
-				err = xmppError(c, "not-well-formed")
+				err = refuse("not-well-formed")
 			}
 			return xml.StartElement{}, err
 		}
@@ -112,7 +126,7 @@ func xmppNextElement(c *conn, d *xml.Decoder) (xml.StartElement, error) {
 			}
 			return xml.StartElement{}, io.EOF
 		case xml.Comment, xml.Directive: // RFC 6120, 11.1
-			return xml.StartElement{}, xmppError(c, "restricted-xml")
+			return xml.StartElement{}, refuse("restricted-xml")
 		}
 	}
 }
