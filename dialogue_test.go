@@ -277,7 +277,7 @@ func scriptFiles() (map[string][]byte, error) {
 	files := map[string][]byte{}
 	for name, ca := range map[string]**testca.CA{"client": &authorities.own, "stranger": &authorities.other} {
 		var err error
-		if *ca, err = testca.New("authority of the " + name); err != nil {
+		if *ca, err = testca.New("authority of " + name); err != nil {
 			return nil, err
 		}
 		cert, err := (*ca).Issue([]string{name + ".example.org"}, nil)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -26,6 +27,12 @@ func TestScript(t *testing.T) {
 		Cmds:                scriptCommands,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
+		Condition: func(name string) (bool, error) {
+			if name == "root" {
+				return os.Getuid() == 0, nil
+			}
+			return false, fmt.Errorf("no such condition: %s", name)
+		},
 		Setup: func(env *testscript.Env) error {
 			for name, data := range files {
 				if err := os.WriteFile(filepath.Join(env.WorkDir, name), data, 0o600); err != nil {
@@ -34,6 +41,7 @@ func TestScript(t *testing.T) {
 			}
 			env.Setenv("CA", "--x509cafile=ca.pem")
 			env.Setenv("GORACE", gorace)
+			env.Setenv("CRLF", "a\r\nb") // no name
 			env.Values[scriptKey{}] = &script{env: env}
 			return nil
 		},
