@@ -17,7 +17,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"tlsup/internal/connect"
-	"tlsup/negotiate"
 	"tlsup/pipe"
 )
 
@@ -80,7 +79,7 @@ func status(err error) int {
 		return connect.StatusSignal + int(syscall.SIGPIPE)
 	case errors.As(err, &failed):
 		return failed.Status()
-	case errors.As(err, new(usageError)) || errors.As(err, new(*negotiate.OptionError)):
+	case errors.As(err, new(usageError)):
 		return connect.StatusUsage
 	}
 	return connect.StatusSession

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"regexp"
@@ -84,6 +85,12 @@ var needs = [][2]string{
 	{"x509keyfile", "x509certfile"},
 }
 
+// notEmpty are options whose empty value would mean what leaving them out means.
+var notEmpty = []string{
+	"starttls-after", "starttls-name", "starttls-from", "x509certfile", "x509keyfile", "verify-hostname",
+	"tls-min", "tls-max", "ciphers", "groups",
+}
+
 // checkConflicts refuses contradictions before anything is opened.
 func checkConflicts(c *cli.Context) error {
 	for _, pair := range conflicts {
@@ -94,6 +101,11 @@ func checkConflicts(c *cli.Context) error {
 	for _, pair := range needs {
 		if c.IsSet(pair[0]) && !c.IsSet(pair[1]) {
 			return usagef("option --%s needs --%s", pair[0], pair[1])
+		}
+	}
+	for _, name := range notEmpty {
+		if c.IsSet(name) && c.String(name) == "" {
+			return usagef("option --%s needs a value that is not empty", name)
 		}
 	}
 	return nil
@@ -139,6 +151,9 @@ func (p *program) plan(c *cli.Context) (*plan, error) {
 	if pl.target.Socket != "" && pl.connect.Network != "tcp" {
 		return nil, usagef("options -4 and -6 can't be used with a Unix socket")
 	}
+	if err := pl.target.Protocol.Check(&negotiate.Options{Host: pl.target.ServerName(), Name: pl.connect.Name, From: pl.connect.From}); err != nil {
+		return nil, optionError(err)
+	}
 	if c.Bool("verbose") {
 		pl.connect.Trace = p.message.exchange
 		pl.connect.Recognised = func(q *negotiate.Protocol, why string) { p.message.line("taken for %s: %s", q.Name, why) }
@@ -151,6 +166,21 @@ func (p *program) plan(c *cli.Context) (*plan, error) {
 		return nil, usageError{err}
 	}
 	return pl, nil
+}
+
+// optionError makes an error that names the option of a *negotiate.OptionError.
+func optionError(err error) error {
+	var own *negotiate.OptionError
+	if !errors.As(err, &own) {
+		return err
+	}
+	switch own.Field {
+	case "Name":
+		return usagef("option --starttls-name: %w", err)
+	case "From":
+		return usagef("option --starttls-from: %w", err)
+	}
+	return usagef("%w, name another with --starttls-name", err)
 }
 
 // times reads the options that are lengths of time.
@@ -222,11 +252,6 @@ func (p *program) trust(c *cli.Context) (*trust.Config, error) {
 	if c.IsSet("sni-hostname") {
 		sni := c.String("sni-hostname")
 		s.SNI = &sni
-	}
-	for _, name := range []string{"x509cafile", "x509certfile", "x509keyfile", "verify-hostname", "ciphers", "groups", "tls-min", "tls-max"} {
-		if c.IsSet(name) && c.String(name) == "" && len(c.StringSlice(name)) == 0 {
-			return nil, fmt.Errorf("option --%s needs a value that is not empty", name)
-		}
 	}
 	return trust.Load(s)
 }

@@ -37,7 +37,10 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // An OptionError tells that the Options don't fit the protocol, or hold a name that
 // must not go into the wire. Nothing was sent.
-type OptionError struct{ Err error }
+type OptionError struct {
+	Field string // of Options: "Host", "Name" or "From"
+	Err   error
+}
 
 // Error names the option's value and what is wrong with it.
 func (e *OptionError) Error() string { return e.Err.Error() }

@@ -63,6 +63,17 @@ func HandshakeHint(err error) string {
 	return ""
 }
 
+// RefusesClient reports whether an error is the server's alert that it does not accept the
+// client's certificate, or wants one.
+func RefusesClient(err error) bool {
+	code, _ := alertOf(err)
+	switch code {
+	case 42, 43, 44, 45, 46, 48, 49, 116: // those that alertHint has hintClientCert for
+		return true
+	}
+	return false
+}
+
 // tooOld is what crypto/tls says, without a type, when the server answers with a version
 // below Config.MinVersion in place of an alert.
 const tooOld = "tls: server selected unsupported protocol version"
