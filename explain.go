@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -40,8 +41,12 @@ func (p *program) table() error {
 		case q.Upgrade == nil:
 			start = "first byte"
 		}
-		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\t%s\n", strings.Join(append([]string{q.Name}, q.Aliases...), ", "), q.Port, start,
-			or(q.Implicit, "-"), or(strings.Join(q.ALPN, ","), "-"), strings.Join(q.Specs, ", "), q.Title)
+		port := "-"
+		if q.Port != 0 {
+			port = strconv.Itoa(q.Port)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", strings.Join(append([]string{q.Name}, q.Aliases...), ", "), port, start,
+			or(q.Implicit, "-"), or(strings.Join(q.ALPN, ","), "-"), or(strings.Join(q.Specs, ", "), "-"), q.Title)
 	}
 	return w.Flush()
 }
@@ -84,7 +89,10 @@ func (p *program) explain(c *cli.Context) error {
 	}
 	w := p.stdout
 	fmt.Fprintf(w, "%s: %s\n", q.Name, q.Title)
-	fmt.Fprintf(w, "port %d%s; %s\n\n", q.Port, siblings(q), strings.Join(q.Specs, ", "))
+	if q.Port != 0 {
+		fmt.Fprintf(w, "port %d%s; %s\n", q.Port, siblings(q), strings.Join(q.Specs, ", "))
+	}
+	fmt.Fprintln(w)
 	remarked := map[int]bool{}
 	for _, line := range lines {
 		text := quote.Escape(line.String())
@@ -106,8 +114,16 @@ func (p *program) explain(c *cli.Context) error {
 	if q.Note != "" {
 		fmt.Fprintf(w, "\n%s\n", q.Note)
 	}
-	_, err = fmt.Fprintf(w, "\nTry it: tlsup -v %s://HOST\n", q.Name)
+	_, err = fmt.Fprintf(w, "\nTry it: tlsup -v %s\n", exampleTarget(q))
 	return err
+}
+
+// exampleTarget is a target to try the protocol with.
+func exampleTarget(q *negotiate.Protocol) string {
+	if q.Port == 0 {
+		return q.Name + "://HOST:PORT"
+	}
+	return q.Name + "://HOST"
 }
 
 // siblings says where the protocol's other way of starting TLS is.
@@ -159,7 +175,7 @@ func (p *program) demo(c *cli.Context) error {
 		q = negotiate.Default()
 	}
 	w := p.stdout
-	fmt.Fprintf(w, "A %s server in this process, on loopback, with a throwaway certificate authority.\n", q.Name)
+	fmt.Fprintf(w, "A server for %s in this process, on loopback, with a throwaway certificate authority.\n", q.Name)
 	fmt.Fprintf(w, "\nIn the clear:\n")
 	server, session, err := openTestSession(c.Context, q, func(l negotiate.Line) { fmt.Fprintf(w, "  %s\n", quote.Escape(l.String())) })
 	if err != nil {
@@ -167,7 +183,7 @@ func (p *program) demo(c *cli.Context) error {
 	}
 	defer server.Close()
 	defer session.Close()
-	if q.Upgrade == nil {
+	if session.Protocol.Upgrade == nil {
 		fmt.Fprintf(w, "  nothing: %s is TLS from the first byte\n", q.Name)
 	}
 	state := session.TLS.ConnectionState()
@@ -177,7 +193,7 @@ func (p *program) demo(c *cli.Context) error {
 	if err := converse(w, session, q.Name); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(w, "\nBoth sides ended with close_notify. With a real server: tlsup -v %s://HOST\n", q.Name)
+	_, err = fmt.Fprintf(w, "\nBoth sides ended with close_notify. With a real server: tlsup -v %s\n", exampleTarget(q))
 	return err
 }
 
