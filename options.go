@@ -165,6 +165,9 @@ func (p *program) plan(c *cli.Context) (*plan, error) {
 	if pl.connect.Trust, err = p.trust(c); err != nil {
 		return nil, usageError{err}
 	}
+	if err := pl.connect.CheckTrust(pl.target.Protocol); err != nil {
+		return nil, usageError{err}
+	}
 	return pl, nil
 }
 

@@ -7,7 +7,7 @@
 //	if err != nil {
 //		return err // *negotiate.Error: the step, the reason, what the server said
 //	}
-//	tlsConn := tls.Client(up, &tls.Config{ServerName: up.ServerName})
+//	tlsConn := tls.Client(up, &tls.Config{ServerName: up.ServerName, MaxVersion: up.Protocol.MaxVersion})
 //	if err := tlsConn.HandshakeContext(ctx); err != nil {
 //		return err
 //	}
@@ -33,7 +33,8 @@
 //   - TLS from the first byte (imaps, xmpps): Upgrade is nil, ALPN and Port are set.
 //   - TDS wraps the records of the handshake in packets of its own: Upgrade
 //     exchanges PRELOGIN, Wrap gives a [Wrapper] that packs and unpacks, and whose
-//     HandshakeDone, called by [Upgraded.Finish], makes it transparent.
+//     HandshakeDone, called by [Upgraded.Finish], makes it transparent. MaxVersion rules
+//     out TLS 1.3, in which a server goes on with the handshake when the client's is done.
 //   - HTTP (RFC 2817) answers the upgrading request inside TLS: Upgrade returns at
 //     the 101, Inside reads the answer from the TLS session, bounded like the rest.
 //   - VNC and NBD go on negotiating inside TLS: Upgrade returns at the server's
@@ -98,6 +99,9 @@ type Protocol struct {
 	// Upgrade exchanges cleartext up to the server's go-ahead. It returns an *Error, or
 	// an error of c's own methods as it came. Nil: TLS from the first byte.
 	Upgrade func(c *Conn, o *Options) error
+	// MaxVersion is the newest version of TLS that the protocol can carry, as in tls.Config;
+	// 0 for any.
+	MaxVersion uint16
 	// Wrap, if not nil, gives the connection that the handshake is run on.
 	Wrap func(net.Conn) Wrapper
 	// Inside, if not nil, reads what the server owes inside TLS before the session begins.

@@ -215,11 +215,11 @@ func Secure(ctx context.Context, up *negotiate.Upgraded, t Target, o *Options) (
 	if ascii, err := idna.Lookup.ToASCII(name); err == nil {
 		name = ascii // certificates hold the ASCII form
 	}
-	var alpn []string
-	if up.Protocol != nil {
-		alpn = up.Protocol.ALPN
+	config, err := o.settings(up.Protocol, name)
+	if err != nil {
+		return nil, &Error{Target: t.Address(), Step: Handshake, Err: err}
 	}
-	tlsConn := tls.Client(under, o.Trust.Client(name, alpn))
+	tlsConn := tls.Client(under, config)
 	if err := tlsConn.HandshakeContext(ctx); err != nil {
 		return nil, t.handshakeError(ctx, err)
 	}
@@ -228,6 +228,25 @@ func Secure(ctx context.Context, up *negotiate.Upgraded, t Target, o *Options) (
 		return nil, t.upgradeError(err)
 	}
 	return &Session{record.NewSession(conn, tlsConn, under), up.Protocol, name}, nil
+}
+
+// CheckTrust reports whether the TLS settings fit the protocol: nil, or an error that names the
+// option that does not.
+func (o *Options) CheckTrust(p *negotiate.Protocol) error {
+	_, err := o.settings(p, "")
+	return err
+}
+
+// settings are the TLS settings for a session in which p is spoken, nil for something unknown.
+func (o *Options) settings(p *negotiate.Protocol, name string) (*tls.Config, error) {
+	if p == nil {
+		return o.Trust.Client(name, nil), nil
+	}
+	config, err := o.Trust.Limit(p.Name, p.MaxVersion)
+	if err != nil {
+		return nil, err
+	}
+	return config.Client(name, p.ALPN), nil
 }
 
 // upgradeError gives an error of negotiate the target, and a hint where it has none.

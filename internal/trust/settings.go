@@ -111,6 +111,25 @@ func (c *Config) Client(name string, alpn []string) *tls.Config {
 	return config
 }
 
+// Limit returns the settings for a protocol that can carry TLS up to the version max only; 0:
+// any. Its error names the option that asks for more.
+func (c *Config) Limit(protocol string, max uint16) (*Config, error) {
+	if max == 0 || c.shared.MaxVersion <= max {
+		return c, nil
+	}
+	allows := protocol + " allows " + tls.VersionName(max) + " at most"
+	if c.shared.MinVersion > max {
+		return nil, fmt.Errorf("--tls-min %s: %s", versionWord(c.shared.MinVersion), allows)
+	}
+	if groups := c.shared.CurvePreferences; groups != nil && max < tls.VersionTLS13 && onlyFor13(groups) {
+		return nil, fmt.Errorf("--groups names only groups of TLS 1.3: %s", allows)
+	}
+	limited := *c
+	limited.shared = c.shared.Clone()
+	limited.shared.MaxVersion = max
+	return &limited, nil
+}
+
 // reference is the reference identifier (RFC 9525): the name that a certificate is
 // verified for. An address is bare, without brackets and zone.
 func (c *Config) reference(name string) string {
@@ -159,6 +178,15 @@ func parseVersion(option, word string, none uint16) (uint16, error) {
 		}
 	}
 	return 0, fmt.Errorf("%s %s: no such version of TLS; known are 1.0, 1.1, 1.2 and 1.3", option, quote.Short(word))
+}
+
+func versionWord(id uint16) string {
+	for _, v := range versions {
+		if v.id == id {
+			return v.word
+		}
+	}
+	return tls.VersionName(id)
 }
 
 // loadALPN checks what crypto/tls would find out only in the handshake (RFC 7301, 3.1).

@@ -46,6 +46,45 @@ func TestVersions(t *testing.T) {
 	}
 }
 
+// TestLimit: a protocol's own limit lowers the highest version, and never raises it.
+func TestLimit(t *testing.T) {
+	for _, test := range []struct {
+		settings Settings
+		max      uint16
+		want     uint16 // 0: an error
+		err      string
+	}{
+		{Settings{}, 0, tls.VersionTLS13, ""},
+		{Settings{}, tls.VersionTLS13, tls.VersionTLS13, ""},
+		{Settings{}, tls.VersionTLS12, tls.VersionTLS12, ""},
+		{Settings{TLSMin: "1.0", TLSMax: "1.1"}, tls.VersionTLS12, tls.VersionTLS11, ""},
+		{Settings{Groups: "X25519MLKEM768,X25519"}, tls.VersionTLS12, tls.VersionTLS12, ""},
+		{Settings{TLSMin: "1.3"}, tls.VersionTLS12, 0, "--tls-min 1.3: tds allows TLS 1.2 at most"},
+		{Settings{Groups: "X25519MLKEM768"}, tls.VersionTLS12, 0, "--groups names only groups of TLS 1.3: tds allows TLS 1.2 at most"},
+	} {
+		server, roots := newServer(t)
+		server.MinVersion = tls.VersionTLS10
+		test.settings.CAFiles = []string{roots}
+		c := load(t, test.settings)
+		limited, err := c.Limit("tds", test.max)
+		if test.want == 0 {
+			if err == nil || err.Error() != test.err {
+				t.Errorf("%+v up to %x: error %v, want %q", test.settings, test.max, err, test.err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o := handshake(t, server, limited.Client(host, nil)); o.client.Version != test.want {
+			t.Errorf("%+v up to %x: version is %x, want %x", test.settings, test.max, o.client.Version, test.want)
+		}
+		if o := handshake(t, server, c.Client(host, nil)); test.settings.TLSMax == "" && o.client.Version != tls.VersionTLS13 {
+			t.Errorf("%+v up to %x: the settings themselves were changed", test.settings, test.max)
+		}
+	}
+}
+
 func TestCiphers(t *testing.T) {
 	for _, test := range []struct {
 		list string

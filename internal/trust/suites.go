@@ -43,12 +43,15 @@ func (c *Config) loadGroups(s *Settings) (err error) {
 	if c.shared.CurvePreferences, err = parseGroups(s.Groups); err != nil {
 		return err
 	}
-	if c.shared.MaxVersion < tls.VersionTLS13 && !slices.ContainsFunc(c.shared.CurvePreferences, func(id tls.CurveID) bool {
-		return !groupOf(id).only13
-	}) {
+	if c.shared.MaxVersion < tls.VersionTLS13 && onlyFor13(c.shared.CurvePreferences) {
 		return fmt.Errorf("--groups names only groups of TLS 1.3, which --tls-max %s rules out", s.TLSMax)
 	}
 	return nil
+}
+
+// onlyFor13 reports whether no group of these can be used before TLS 1.3.
+func onlyFor13(groups []tls.CurveID) bool {
+	return !slices.ContainsFunc(groups, func(id tls.CurveID) bool { return !groupOf(id).only13 })
 }
 
 // words splits a list at commas, colons and blanks.
