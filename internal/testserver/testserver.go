@@ -31,6 +31,8 @@ const (
 type protocol struct {
 	// upgrade speaks cleartext up to and with the go-ahead; nil for TLS from the first byte.
 	upgrade func(*conn) error
+	// alpn is what the server takes for its protocol ID (RFC 7301); nil if it does not look.
+	alpn []string
 	// session speaks inside TLS until the client ends it.
 	session func(*conn) error
 	// talk is what a client may say inside TLS, line by line, ending the session.
@@ -100,7 +102,7 @@ func Start(name string, change func(*tls.Config)) (*Server, error) {
 	}
 	s := &Server{
 		CA: ca, Addr: l.Addr().(*net.TCPAddr), listener: l, protocol: p,
-		config: &tls.Config{Certificates: []tls.Certificate{cert}},
+		config: &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: p.alpn},
 		conns:  make(map[net.Conn]bool),
 	}
 	if change != nil {
@@ -198,4 +200,9 @@ func (c *conn) send(lines ...string) error {
 func (c *conn) inTLS() bool {
 	_, ok := c.Conn.(*tls.Conn)
 	return ok
+}
+
+// negotiatedProtocol is the protocol ID that was agreed on in the handshake, if any.
+func (c *conn) negotiatedProtocol() string {
+	return c.Conn.(*tls.Conn).ConnectionState().NegotiatedProtocol
 }
