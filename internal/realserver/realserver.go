@@ -75,20 +75,22 @@ func (s *Server) path(name string) string { return filepath.Join(s.dir, name) }
 type program struct {
 	name    string
 	binary  string
+	dir     string   // where its package puts it, if not where commands are; a pattern
 	schemes []string // what it serves
 	root    bool     // only root can start it
+	ready   string   // what its log says when it is; "" if it takes connections only then
 	// configure writes the configuration, with settings added, and returns the command
 	// that runs the server in the foreground, logging to standard output or error.
 	configure func(s *Server, binary string, settings []string) (*exec.Cmd, error)
 }
 
-var programs = []program{postfix, dovecot, prosody}
+var programs = []program{postfix, dovecot, prosody, postgresql}
 
 // find returns the program's file. Where it is missing the test is skipped, and the
 // message names the schemes that are not tried; in CI the test fails.
 func (p program) find(t testing.TB) string {
 	t.Helper()
-	binary, err := lookPath(p.binary)
+	binary, err := lookPath(p.binary, p.dir)
 	switch {
 	case err != nil:
 		err = fmt.Errorf("%s is not installed", p.name)
@@ -105,10 +107,12 @@ func (p program) find(t testing.TB) string {
 	return ""
 }
 
-// lookPath looks in the system's directories as well, which a normal user's PATH may lack.
-func lookPath(binary string) (string, error) {
+// lookPath looks in the system's directories as well, which a normal user's PATH may lack,
+// and in those that match the pattern.
+func lookPath(binary, pattern string) (string, error) {
 	path, err := exec.LookPath(binary)
-	for _, dir := range []string{"/usr/sbin", "/usr/local/sbin"} {
+	more, _ := filepath.Glob(pattern)
+	for _, dir := range append([]string{"/usr/sbin", "/usr/local/sbin"}, more...) {
 		if err != nil {
 			path, err = exec.LookPath(filepath.Join(dir, binary))
 		}
@@ -243,16 +247,11 @@ func (s *Server) run(t testing.TB, cmd *exec.Cmd) error {
 	return nil
 }
 
-// wait waits until the server answers on every port.
+// wait waits until the server is ready and answers on every port.
 func (s *Server) wait() error {
 	deadline := time.Now().Add(startTimeout)
-	for scheme := range s.Ports {
-		for {
-			conn, err := net.DialTimeout("tcp", s.Addr(scheme), time.Second)
-			if err == nil {
-				conn.Close()
-				break
-			}
+	for _, scheme := range s.program.schemes {
+		for err := s.answers(scheme); err != nil; err = s.answers(scheme) {
 			if time.Now().After(deadline) {
 				return fmt.Errorf("no answer on the port for %s in %v: %w", scheme, startTimeout, err)
 			}
@@ -267,6 +266,18 @@ func (s *Server) wait() error {
 		return fmt.Errorf("a port is somebody else's")
 	}
 	return nil
+}
+
+// answers returns nil if the server is ready on the port for a scheme, or why it is not.
+func (s *Server) answers(scheme string) error {
+	if !strings.Contains(s.Log(), s.program.ready) {
+		return fmt.Errorf("its log does not say %q", s.program.ready)
+	}
+	conn, err := net.DialTimeout("tcp", s.Addr(scheme), time.Second)
+	if err == nil {
+		conn.Close()
+	}
+	return err
 }
 
 // lines joins settings into lines of a configuration file.
