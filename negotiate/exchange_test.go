@@ -34,6 +34,7 @@ import (
 //	C- <starttls/>               expected of the client, as it stands
 //	close                        the server closes
 //	stall                        the server says nothing more
+//	TLS                          what follows is said inside TLS, before the session begins
 //
 // Escapes of Go strings are understood: \x00, \r, \n, \\.
 type exchange struct {
@@ -45,6 +46,7 @@ type exchange struct {
 	greeting *string
 	trace    []string
 	moves    []move
+	inside   []move // inside TLS
 }
 
 // A move is something that one side does.
@@ -69,6 +71,7 @@ func readExchange(t testing.TB, file string) exchange {
 		}
 		return u
 	}
+	moves := &x.moves
 	for line := range strings.Lines(string(data)) {
 		line = strings.TrimRight(line, "\n")
 		key, value, _ := strings.Cut(line, ": ")
@@ -96,15 +99,17 @@ func readExchange(t testing.TB, file string) exchange {
 		case key == "trace":
 			x.trace = append(x.trace, unquote(value))
 		case key == "S" || key == "C":
-			x.moves = append(x.moves, move{server: key == "S", text: unquote(value) + "\r\n"})
+			*moves = append(*moves, move{server: key == "S", text: unquote(value) + "\r\n"})
 		case line == "S:" || line == "C:":
-			x.moves = append(x.moves, move{server: line[0] == 'S', text: "\r\n"})
+			*moves = append(*moves, move{server: line[0] == 'S', text: "\r\n"})
 		case strings.HasPrefix(line, "S- ") || strings.HasPrefix(line, "C- "):
-			x.moves = append(x.moves, move{server: line[0] == 'S', text: unquote(line[3:])})
+			*moves = append(*moves, move{server: line[0] == 'S', text: unquote(line[3:])})
 		case line == "close":
-			x.moves = append(x.moves, move{server: true, close: true})
+			*moves = append(*moves, move{server: true, close: true})
 		case line == "stall":
-			x.moves = append(x.moves, move{server: true, stall: true})
+			*moves = append(*moves, move{server: true, stall: true})
+		case line == "TLS":
+			moves = &x.inside
 		default:
 			t.Fatalf("%s: a line that says nothing: %q", file, line)
 		}
@@ -168,9 +173,9 @@ func pair(t testing.TB) (client, server net.Conn) {
 }
 
 // play plays the server's side. It returns an error when the client says something else.
-func (x exchange) play(conn net.Conn, cut segmentation) error {
-	for i := 0; i < len(x.moves); {
-		m := x.moves[i]
+func play(conn net.Conn, moves []move, cut segmentation) error {
+	for i := 0; i < len(moves); {
+		m := moves[i]
 		if !m.server {
 			got := make([]byte, len(m.text))
 			n, err := io.ReadFull(conn, got)
@@ -181,27 +186,30 @@ func (x exchange) play(conn net.Conn, cut segmentation) error {
 			continue
 		}
 		var said []move
-		for ; i < len(x.moves) && x.moves[i].server && x.moves[i].text != ""; i++ {
-			said = append(said, x.moves[i])
+		for ; i < len(moves) && moves[i].server && moves[i].text != ""; i++ {
+			said = append(said, moves[i])
 		}
 		for _, b := range cut.writes(said) {
 			if _, err := conn.Write(b); err != nil {
 				return nil // the client has had enough
 			}
 		}
-		if i < len(x.moves) && x.moves[i].close {
+		if i < len(moves) && moves[i].close {
 			return conn.Close()
 		}
-		if i < len(x.moves) && x.moves[i].stall {
+		if i < len(moves) && moves[i].stall {
 			break
 		}
 	}
 	return nil
 }
 
-// stalls reports whether the exchange ends in silence.
-func (x exchange) stalls() bool {
-	return slices.ContainsFunc(x.moves, func(m move) bool { return m.stall })
+// timeout is how long a dialogue may take: one that ends in silence, not long.
+func timeout(moves []move) time.Duration {
+	if slices.ContainsFunc(moves, func(m move) bool { return m.stall }) {
+		return 300 * time.Millisecond
+	}
+	return 10 * time.Second
 }
 
 // protocolsWithUpgrade lists the protocols that need exchanges.
@@ -243,44 +251,43 @@ func TestExchanges(t *testing.T) {
 func (x exchange) run(t *testing.T, p *Protocol, cut segmentation) {
 	client, server := pair(t)
 	played := make(chan error, 1)
-	go func() { played <- x.play(server, cut) }()
+	go func() { played <- play(server, x.moves, cut) }()
 
-	timeout := 10 * time.Second
-	if x.stalls() {
-		timeout = 300 * time.Millisecond
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	ctx, cancel := context.WithTimeout(context.Background(), timeout(x.moves))
 	defer cancel()
 	o := x.options
 	var traced []string
 	o.Trace = func(l Line) { traced = append(traced, l.String()) }
 	up, err := Client(ctx, client, p, &o)
+	if err != nil && x.want == "ok" {
+		t.Fatalf("%v\n%s", err, strings.Join(traced, "\n"))
+	}
+	switch {
+	case err == nil && (x.want == "ok" || x.inside != nil):
+		err = x.secure(t, up, server, cut)
+	case err == nil:
+		// Bytes that came too late to be seen in the buffer are found by the handshake.
+		err = tls.Client(up, &tls.Config{InsecureSkipVerify: true}).HandshakeContext(ctx)
+	}
+	client.Close()
+	if perr := <-played; perr != nil {
+		t.Error(perr)
+	}
 	if x.trace != nil && !slices.Equal(traced, x.trace) {
 		t.Errorf("traced %q, want %q", traced, x.trace)
 	}
 	if x.want != "ok" {
-		if err == nil {
-			// Bytes that came too late to be seen in the buffer are found by the handshake.
-			err = tls.Client(up, &tls.Config{InsecureSkipVerify: true}).HandshakeContext(ctx)
-		}
-		client.Close()
-		if perr := <-played; perr != nil {
-			t.Error(perr)
-		}
 		x.checkError(t, err)
 		return
 	}
 	if err != nil {
-		t.Fatalf("%v\n%s", err, strings.Join(traced, "\n"))
-	}
-	if err := <-played; err != nil {
-		t.Error(err)
+		t.Fatal(err)
 	}
 	if x.greeting != nil && string(up.Greeting) != *x.greeting {
 		t.Errorf("a client is shown %q, want %q", up.Greeting, *x.greeting)
 	}
 	var said strings.Builder
-	for _, m := range x.moves {
+	for _, m := range slices.Concat(x.moves, x.inside) {
 		if !m.server {
 			said.WriteString("C: " + strings.TrimRight(m.text, "\r\n") + "\n")
 		}
@@ -290,7 +297,6 @@ func (x exchange) run(t *testing.T, p *Protocol, cut segmentation) {
 			t.Errorf("traced %q, which was not said", line)
 		}
 	}
-	handshake(t, ctx, up, server)
 }
 
 func (x exchange) checkError(t *testing.T, err error) {
@@ -316,26 +322,41 @@ func (x exchange) checkError(t *testing.T, err error) {
 	}
 }
 
-// handshake runs TLS over the upgraded connection and sends a line each way.
-func handshake(t *testing.T, ctx context.Context, up *Upgraded, server net.Conn) {
+// secure runs TLS over the upgraded connection, plays what is said inside it before the
+// session begins, and reads a line of the session. It returns the error that the upgrade
+// ends with inside TLS.
+func (x exchange) secure(t *testing.T, up *Upgraded, server net.Conn, cut segmentation) error {
 	t.Helper()
 	config, roots := serverConfig(t, up.ServerName)
+	played := make(chan error, 1)
 	go func() {
 		s := tls.Server(server, config)
-		s.Write([]byte("inside\n"))
+		err := play(s, x.inside, cut)
+		if x.want == "ok" {
+			s.Write([]byte("inside\n"))
+		}
+		played <- err
 	}()
 	tc := tls.Client(up, &tls.Config{ServerName: up.ServerName, RootCAs: roots.Pool()})
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
 	if err := tc.HandshakeContext(ctx); err != nil {
 		t.Fatal(err)
 	}
+	ctx, cancel = context.WithTimeout(context.Background(), timeout(x.inside))
+	defer cancel()
 	session, err := up.Finish(ctx, tc)
-	if err != nil {
-		t.Fatal(err)
+	if err == nil && x.want == "ok" {
+		got := make([]byte, len("inside\n"))
+		if _, err := io.ReadFull(session, got); err != nil || string(got) != "inside\n" {
+			t.Errorf("read %q, %v", got, err)
+		}
 	}
-	got := make([]byte, len("inside\n"))
-	if _, err := io.ReadFull(session, got); err != nil || string(got) != "inside\n" {
-		t.Errorf("read %q, %v", got, err)
+	tc.Close()
+	if perr := <-played; perr != nil {
+		t.Error(perr)
 	}
+	return err
 }
 
 func serverConfig(t testing.TB, names ...string) (*tls.Config, *testca.CA) {
@@ -420,7 +441,7 @@ func (x exchange) expectCleartext(t *testing.T, p *Protocol, before func(server,
 	defer cancel()
 	played := make(chan error, 1)
 	go func() {
-		played <- x.play(server, segmentations[0])
+		played <- play(server, x.moves, segmentations[0])
 		if answer != nil {
 			answer(server)
 		}
