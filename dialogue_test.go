@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"regexp"
 	"strings"
 	"time"
@@ -30,6 +31,7 @@ import (
 //	C?                         something comes
 //	TLS                        the handshake succeeds
 //	TLS fails                  it doesn't
+//	quiet                      nothing comes for a moment
 //	end                        the client ends: close_notify inside TLS, else FIN
 //	cut                        the connection ends without close_notify
 //	reset                      it is reset
@@ -117,6 +119,12 @@ func (p *player) move(l *line, move string) (over bool, err error) {
 		if text == "fails" {
 			return true, expectFailure(err)
 		}
+	case "quiet":
+		l.bare.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+		if b, e := l.r.Peek(1); len(b) > 0 || e != io.EOF && !os.IsTimeout(e) {
+			err = fmt.Errorf("something comes: %q (%v)", b, e)
+		}
+		l.bare.SetDeadline(time.Now().Add(patience))
 	case "end":
 		if rest, e := io.ReadAll(l.r); e != nil || len(rest) > 0 {
 			err = fmt.Errorf("client said %q (%v)", rest, e)
@@ -129,6 +137,7 @@ func (p *player) move(l *line, move string) (over bool, err error) {
 		return true, l.bare.(*net.TCPConn).SetLinger(0)
 	case "stall":
 		io.Copy(io.Discard, l.r)
+		io.Copy(io.Discard, l.bare) // behind the close_notify
 		return true, nil
 	default:
 		err = errors.New("no such move")

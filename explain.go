@@ -31,7 +31,7 @@ func (p *program) list(c *cli.Context) error {
 }
 
 func (p *program) table() error {
-	w := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+	w := tabwriter.NewWriter(text{p.stdout}, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "NAME\tPORT\tTLS\tIMPLICIT\tALPN\tSPECIFICATION\tWHAT IT IS")
 	for _, q := range negotiate.All() {
 		start := "upgrade"
@@ -87,7 +87,7 @@ func (p *program) explain(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	w := p.stdout
+	w := text{p.stdout}
 	fmt.Fprintf(w, "%s: %s\n", q.Name, q.Title)
 	if q.Port != 0 {
 		fmt.Fprintf(w, "port %d%s; %s\n", q.Port, siblings(q), strings.Join(q.Specs, ", "))
@@ -174,7 +174,7 @@ func (p *program) demo(c *cli.Context) error {
 	if q == nil {
 		q = negotiate.Default()
 	}
-	w := p.stdout
+	w := text{p.stdout}
 	fmt.Fprintf(w, "A server for %s in this process, on loopback, with a throwaway certificate authority.\n", q.Name)
 	fmt.Fprintf(w, "\nIn the clear:\n")
 	server, session, err := openTestSession(c.Context, q, func(l negotiate.Line) { fmt.Fprintf(w, "  %s\n", quote.Escape(l.String())) })

@@ -136,7 +136,7 @@ func (p *program) app() *cli.App {
 		Action:                    p.pipe,
 		OnUsageError:              usage,
 		CustomAppHelpTemplate:     helpTemplate,
-		Writer:                    p.stdout,
+		Writer:                    text{p.stdout},
 		ErrWriter:                 io.Discard,
 		ExitErrHandler:            func(*cli.Context, error) {},
 		Commands: []*cli.Command{

@@ -5,6 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"net"
+	"os"
+	"strings"
 
 	"tlsup/internal/connect"
 	"tlsup/internal/quote"
@@ -34,7 +38,7 @@ func (m message) failure(err error) {
 	case err == nil, errors.Is(err, pipe.ErrOutputClosed), errors.Is(err, context.Canceled):
 	case errors.As(err, new(signalError)), errors.As(err, new(commandError)):
 	case errors.As(err, &failed):
-		m.line("%v", failed)
+		m.line("%s", reason(failed))
 		if failed.Hint != "" {
 			m.line("hint: %s", failed.Hint)
 		}
@@ -42,8 +46,36 @@ func (m message) failure(err error) {
 		m.line("%v", err)
 		m.line("hint: see tlsup --help")
 	default:
-		m.line("%v", err)
+		m.line("%s", reason(err))
 	}
+}
+
+// reason is an error's text without what is known: the addresses of the connection, the
+// names of stdin and stdout, the system's call.
+func reason(err error) string {
+	text := err.Error()
+	var op *net.OpError
+	if errors.As(err, &op) && op.Addr != nil {
+		inner := op.Err
+		var call *os.SyscallError
+		if errors.As(inner, &call) {
+			inner = call.Err
+		}
+		text = strings.Replace(text, op.Error(), inner.Error(), 1)
+	}
+	var file *fs.PathError
+	if errors.As(err, &file) && (file.Path == os.Stdin.Name() || file.Path == os.Stdout.Name()) {
+		text = strings.Replace(text, file.Error(), file.Err.Error(), 1)
+	}
+	return text
+}
+
+// text is stdout for what is not a session: the reader may go away here too.
+type text struct{ *os.File }
+
+func (t text) Write(p []byte) (int, error) {
+	n, err := t.File.Write(p)
+	return n, pipe.WriteError(err)
 }
 
 // exchange says one line of a cleartext exchange.

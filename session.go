@@ -32,7 +32,7 @@ func (p *program) pipe(c *cli.Context) error {
 	case c.Bool("list"):
 		return p.list(c)
 	case c.Bool("version"):
-		_, err := fmt.Fprintln(p.stdout, "tlsup", versionText())
+		_, err := fmt.Fprintln(text{p.stdout}, "tlsup", versionText())
 		return err
 	}
 	pl, err := p.plan(c)

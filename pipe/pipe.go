@@ -354,6 +354,12 @@ func (p *Pipe) show(b []byte) error {
 	_, err := p.Out.Write(b)
 	p.move() // before the watch stops, or the wait would pass for idleness
 	p.output.stop()
+	return WriteError(err)
+}
+
+// WriteError gives an error of writing to an output its meaning: nil, ErrOutputClosed or
+// an *OutputError.
+func WriteError(err error) error {
 	switch {
 	case err == nil:
 		return nil
