@@ -63,6 +63,20 @@ func TestEndOfInput(t *testing.T) {
 	}
 }
 
+// TestServerReadsLate: it finds close_notify behind the data all the same.
+func TestServerReadsLate(t *testing.T) {
+	bubble(t, "an hour after the data", func(t *testing.T) {
+		r := runPipe(t, &Pipe{In: strings.NewReader("text"), Linger: -1})
+		expect(t, r.server, "text")
+		time.Sleep(time.Hour)
+		if got := <-readAll(r.server); got.text != "" || got.err != nil {
+			t.Errorf("the server read %q, %v; want close_notify", got.text, got.err)
+		}
+		r.server.Close()
+		want(t, r.end(), nil)
+	})
+}
+
 // TestServerClosesWithDataInFlight: the output reads nothing until the server has gone.
 func TestServerClosesWithDataInFlight(t *testing.T) {
 	a, b := tcpPair(t)

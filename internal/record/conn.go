@@ -44,7 +44,10 @@ func NewConn(c net.Conn) *Conn { return &Conn{Conn: c} }
 // belongs to the next.
 func (c *Conn) Read(p []byte) (int, error) {
 	if c.left == 0 {
-		if err := c.fill(headerLen); err != nil && c.w-c.r < headerLen {
+		switch err := c.fill(headerLen); {
+		case err != nil && c.err == nil:
+			return 0, err // it goes on later: a header is handed out whole
+		case err != nil:
 			return c.handOut(p, c.w-c.r, err)
 		}
 		c.left = headerLen + int(binary.BigEndian.Uint16(c.in[c.r+3:]))
@@ -134,9 +137,6 @@ func (c *Conn) flush() error {
 func (c *Conn) collected(f func() (int, error)) (int, error) {
 	c.mu.Lock()
 	c.collect = true
-	if c.out == nil {
-		c.out = make([]byte, 0, outSize)
-	}
 	c.mu.Unlock()
 	n, err := f()
 	c.mu.Lock()

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"sync/atomic"
+	"time"
 )
 
 var (
@@ -71,12 +72,20 @@ func (s *Session) Write(p []byte) (int, error) {
 	return s.under.collected(func() (int, error) { return s.Conn.Write(p) })
 }
 
-// CloseWrite sends close_notify: this side has nothing more to say. Reading goes on.
+// CloseWrite sends close_notify: this side has nothing more to say. Reading goes on. It
+// waits for a peer that does not read, like Write; crypto/tls would give up after five
+// seconds, and such a peer then wait forever.
 func (s *Session) CloseWrite() error {
 	if s.closed.Swap(true) {
 		return nil
 	}
-	return s.TLS.CloseWrite()
+	_, err := s.under.collected(func() (int, error) {
+		err := s.TLS.CloseWrite()
+		s.under.SetWriteDeadline(time.Time{})
+		return 0, err
+	})
+	s.under.SetWriteDeadline(time.Unix(1, 0)) // as crypto/tls leaves it: nothing follows
+	return err
 }
 
 // Abort closes the connection without close_notify, so that the peer can't take what it
