@@ -264,6 +264,12 @@ func (x exchange) run(t *testing.T, p *Protocol, cut segmentation) {
 	}
 	switch {
 	case err == nil && (x.want == "ok" || x.inside != nil):
+		// What the client said last is not the handshake's to read.
+		select {
+		case perr := <-played:
+			played <- perr
+		case <-ctx.Done():
+		}
 		err = x.secure(t, up, server, cut)
 	case err == nil:
 		// Bytes that came too late to be seen in the buffer are found by the handshake.
@@ -330,14 +336,16 @@ func (x exchange) secure(t *testing.T, up *Upgraded, server net.Conn, cut segmen
 	config, roots := serverConfig(t, up.ServerName)
 	played := make(chan error, 1)
 	go func() {
-		s := tls.Server(server, config)
-		err := play(s, x.inside, cut)
-		if x.want == "ok" {
+		s, err := secureServer(up.Protocol, server, config)
+		if err == nil {
+			err = play(s, x.inside, cut)
+		}
+		if err == nil && x.want == "ok" {
 			s.Write([]byte("inside\n"))
 		}
 		played <- err
 	}()
-	tc := tls.Client(up, &tls.Config{ServerName: up.ServerName, RootCAs: roots.Pool()})
+	tc := tls.Client(up, &tls.Config{ServerName: up.ServerName, RootCAs: roots.Pool(), MaxVersion: up.Protocol.MaxVersion})
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	if err := tc.HandshakeContext(ctx); err != nil {
@@ -357,6 +365,25 @@ func (x exchange) secure(t *testing.T, up *Upgraded, server net.Conn, cut segmen
 		t.Error(perr)
 	}
 	return err
+}
+
+// serverWrap has, for protocols with Wrap, the same for the server's end.
+var serverWrap = map[string]func(net.Conn) Wrapper{}
+
+// secureServer runs the server's side of the handshake.
+func secureServer(p *Protocol, conn net.Conn, config *tls.Config) (*tls.Conn, error) {
+	wrap := serverWrap[p.Name]
+	if wrap == nil {
+		s := tls.Server(conn, config)
+		return s, s.Handshake()
+	}
+	wrapper := wrap(conn)
+	s := tls.Server(wrapper, config)
+	if err := s.Handshake(); err != nil {
+		return nil, err
+	}
+	wrapper.HandshakeDone()
+	return s, nil
 }
 
 func serverConfig(t testing.TB, names ...string) (*tls.Config, *testca.CA) {
@@ -503,6 +530,39 @@ func fuzzUpgrade(f *testing.F, name string) {
 		}
 		if err != nil && !errors.As(err, new(*Error)) {
 			t.Errorf("error %v is a %T", err, err)
+		}
+		if len(conn.sent) > 1024 {
+			t.Errorf("sent %d bytes", len(conn.sent))
+		}
+	})
+}
+
+// fuzzInside feeds a server's bytes to what a protocol exchanges inside TLS. Whatever they
+// are, it returns, within the bounds, and leaves what is the session's.
+func fuzzInside(f *testing.F, name string) {
+	p := Find(name)
+	for _, x := range exchanges(f, p) {
+		var said []byte
+		for _, m := range x.inside {
+			if m.server {
+				said = append(said, m.text...)
+			}
+		}
+		f.Add(said)
+	}
+	f.Fuzz(func(t *testing.T, said []byte) {
+		const session = "session"
+		conn := &scripted{said: append(slices.Clone(said), session...)}
+		c := newConn(conn, nil)
+		err := c.run(context.Background(), p, func() error { return p.Inside(c, &Options{Host: "mail.example.org"}) })
+		if conn.read > MaxBytes {
+			t.Errorf("read %d bytes", conn.read)
+		}
+		if err != nil && !errors.As(err, new(*Error)) {
+			t.Errorf("error %v is a %T", err, err)
+		}
+		if rest := string(c.rest()) + string(conn.said[conn.read:]); err == nil && !strings.HasSuffix(string(conn.said), rest) {
+			t.Errorf("%q is left of %q", rest, conn.said)
 		}
 		if len(conn.sent) > 1024 {
 			t.Errorf("sent %d bytes", len(conn.sent))

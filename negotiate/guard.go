@@ -25,6 +25,7 @@ type guard struct {
 	upgraded bool     // there was a go-ahead
 	started  bool     // the ClientHello was sent
 	checked  bool     // the server's first record has been seen
+	first    []byte   // what has been seen of it, while that is too little
 }
 
 // checkWrite is called before the ClientHello is sent. The client speaks first in TLS:
@@ -45,18 +46,33 @@ func (g *guard) checkRead(conn net.Conn, p []byte, err error) (int, error) {
 	if len(p) == 0 {
 		return 0, err
 	}
-	if p[0] == recordAlert || p[0] == recordHandshake {
-		g.checked = true
-		return len(p), err
+	g.first = append(g.first, p[:min(len(p), cleartextBytes)]...)
+	if !startsRecord(g.first) {
+		return 0, cleartext(conn, g.first, g.upgraded)
 	}
-	text := append(make([]byte, 0, cleartextBytes), p[:min(len(p), cleartextBytes)]...)
+	g.checked = len(g.first) > 1
+	return len(p), err
+}
+
+// startsRecord reports whether b, of one byte or more, may be the start of a server's first
+// TLS record: its type, and the version's upper half (RFC 8446, 5.1).
+func startsRecord(b []byte) bool {
+	return (b[0] == recordAlert || b[0] == recordHandshake) && (len(b) == 1 || b[1] == 3)
+}
+
+// cleartext is the error for what has begun to come in place of a TLS record. It collects
+// more of it for the message.
+func cleartext(conn net.Conn, text []byte, upgraded bool) error {
+	text = append(make([]byte, 0, cleartextBytes), text...)
 	conn.SetReadDeadline(time.Now().Add(cleartextWait))
-	for err == nil && len(text) < cleartextBytes && (g.upgraded || !bytes.Contains(text, []byte("\n"))) {
-		var n int
-		n, err = conn.Read(text[len(text):cap(text)])
+	for len(text) < cleartextBytes && (upgraded || !bytes.Contains(text, []byte("\n"))) {
+		n, err := conn.Read(text[len(text):cap(text)])
 		text = text[:len(text)+n]
+		if err != nil {
+			break
+		}
 	}
-	return 0, &CleartextError{Text: text, Upgraded: g.upgraded}
+	return &CleartextError{Text: text, Upgraded: upgraded}
 }
 
 // arrivedByReading returns what has arrived on a connection that can't be peeked at. It
