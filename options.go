@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"regexp"
 	"strconv"
@@ -33,6 +34,11 @@ func pipeFlags() []cli.Flag {
 		&cli.StringFlag{Name: "port", Aliases: []string{"p"}, Usage: "`PORT` to connect to, a number or a service's name"},
 		&cli.BoolFlag{Name: "ipv4", Aliases: []string{"4"}, Usage: "use IPv4 addresses only"},
 		&cli.BoolFlag{Name: "ipv6", Aliases: []string{"6"}, Usage: "use IPv6 addresses only"},
+		&cli.BoolFlag{Name: "srv", Usage: "the target is a domain: find its server by SRV records (chat)"},
+		&cli.BoolFlag{Name: "mx", Usage: "the target is a domain: find its server by MX records (mail)"},
+		&cli.StringFlag{Name: "proxy", Usage: "connect through the proxy `URL`: http://, socks5:// or socks5h://[USER@]HOST:PORT, or env"},
+		&cli.StringFlag{Name: "proxy-password-file", Usage: "`FILE` with the proxy's password, in place of TLSUP_PROXY_PASSWORD"},
+		&cli.StringFlag{Name: "proxy-protocol", Usage: "send the PROXY protocol's header first, in `VERSION` v1 or v2"},
 		&cli.GenericFlag{Name: "timeout", Value: newSeconds(30 * time.Second), Usage: "bound connect, upgrade and handshake to `SECONDS`, or a duration like 1m30s"},
 		&cli.GenericFlag{Name: "idle-timeout", Value: newSeconds(0), DefaultText: "none", Usage: "end a session in which nothing moves for `SECONDS`"},
 
@@ -75,6 +81,9 @@ var conflicts = [][2]string{
 	{"starttls", "starttls-from"},
 	{"starttls-after", "starttls-from"},
 	{"ipv4", "ipv6"},
+	{"srv", "mx"},
+	{"srv", "port"},
+	{"proxy", "proxy-protocol"},
 	{"crlf", "no-crlf"},
 	{"half-close", "no-half-close"},
 }
@@ -83,6 +92,7 @@ var conflicts = [][2]string{
 var needs = [][2]string{
 	{"x509certfile", "x509keyfile"},
 	{"x509keyfile", "x509certfile"},
+	{"proxy-password-file", "proxy"},
 }
 
 // notEmpty are options whose empty value would mean what leaving them out means.
@@ -154,6 +164,10 @@ func (p *program) plan(c *cli.Context) (*plan, error) {
 	if err := pl.target.Protocol.Check(&negotiate.Options{Host: pl.target.ServerName(), Name: pl.connect.Name, From: pl.connect.From}); err != nil {
 		return nil, optionError(err)
 	}
+	if err := pl.way(c); err != nil {
+		return nil, usageError{err}
+	}
+	pl.connect.Notice = func(text string) { p.message.line("%s: warning: %s", pl.target.Address(), text) }
 	if c.Bool("verbose") {
 		pl.connect.Trace = p.message.exchange
 		pl.connect.Recognised = func(q *negotiate.Protocol, why string) { p.message.line("taken for %s: %s", q.Name, why) }
@@ -184,6 +198,54 @@ func optionError(err error) error {
 		return usagef("option --starttls-from: %w", err)
 	}
 	return usagef("%w, name another with --starttls-name", err)
+}
+
+// way reads the options on how the server is found and reached.
+func (pl *plan) way(c *cli.Context) (err error) {
+	protocol, socket := pl.target.Protocol, pl.target.Socket != ""
+	for _, name := range []string{"srv", "mx", "proxy", "proxy-protocol"} {
+		if socket && c.IsSet(name) {
+			return fmt.Errorf("option --%s can't be used with a Unix socket", name)
+		}
+	}
+	pl.connect.Resolver = net.DefaultResolver
+	switch {
+	case c.Bool("srv") && protocol.Service == "":
+		return fmt.Errorf("option --srv: %s servers are not found by SRV records", protocol.Name)
+	case c.Bool("mx") && !protocol.MX:
+		return fmt.Errorf("option --mx: %s servers are not found by MX records", protocol.Name)
+	case c.Bool("srv") && pl.target.PortGiven:
+		return fmt.Errorf("option --srv: the record names the port, %d can't be used", pl.target.Port)
+	case c.Bool("srv"):
+		pl.connect.Lookup = connect.SRV
+	case c.Bool("mx"):
+		pl.connect.Lookup = connect.MX
+	}
+	switch version := c.String("proxy-protocol"); {
+	case version == "v1" || version == "v2":
+		pl.connect.ProxyHeader = version[1] - '0'
+	case c.IsSet("proxy-protocol"):
+		return fmt.Errorf("option --proxy-protocol: %s is neither v1 nor v2", quote.Short(version))
+	}
+	if c.IsSet("proxy") {
+		if pl.connect.Proxy, err = connect.ParseProxy(c.String("proxy"), func() (string, error) { return proxyPassword(c) }); err != nil {
+			return fmt.Errorf("option --proxy: %w", err)
+		}
+	}
+	return nil
+}
+
+// proxyPassword reads the proxy's password from a file, without its last line end, or from
+// the environment.
+func proxyPassword(c *cli.Context) (string, error) {
+	if !c.IsSet("proxy-password-file") {
+		return os.Getenv("TLSUP_PROXY_PASSWORD"), nil
+	}
+	data, err := os.ReadFile(c.String("proxy-password-file"))
+	if err != nil {
+		return "", fmt.Errorf("option --proxy-password-file: %w", err)
+	}
+	return strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r"), nil
 }
 
 // times reads the options that are lengths of time.

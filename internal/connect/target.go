@@ -22,6 +22,9 @@ type Target struct {
 	Port     int
 	Socket   string // path of a Unix socket, in place of host and port
 
+	// PortGiven tells that Port was given, and is not the protocol's own.
+	PortGiven bool
+
 	unicode string // the host as it was given, where Host is its ASCII form
 	domain  string // what the certificate has to be valid for, where that is not Host
 }
@@ -75,7 +78,7 @@ func ParseTarget(text, port string, p *negotiate.Protocol) (Target, error) {
 		}
 		t.unicode = host
 	}
-	if t.Port = p.Port; port != "" {
+	if t.Port, t.PortGiven = p.Port, port != ""; t.PortGiven {
 		if t.Port, err = parsePort(port); err != nil {
 			return fault("%w", err)
 		}
