@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -201,6 +202,9 @@ func (p *program) demo(c *cli.Context) error {
 // when the server has answered the one before, and ends it.
 func converse(w io.Writer, session *connect.Session, protocol string) error {
 	split, end, show := bufio.ScanLines, "\r\n", quote.Escape
+	if !negotiate.Find(protocol).Lines {
+		split = scanArrived // XML need not end in a line end
+	}
 	if packets := testserver.PacketsOf(protocol); packets != nil {
 		split, end = packets.Split, ""
 		show = func(packet string) string { return quote.Escape(packets.Name([]byte(packet))) }
@@ -246,6 +250,14 @@ func converse(w io.Writer, session *connect.Session, protocol string) error {
 		fmt.Fprintf(w, "  S: %s\n", show(line))
 	}
 	return <-ended
+}
+
+// scanArrived is a bufio.SplitFunc for what has come at once, without the line end.
+func scanArrived(data []byte, _ bool) (advance int, token []byte, err error) {
+	if len(data) == 0 {
+		return 0, nil, nil
+	}
+	return len(data), bytes.TrimRight(data, "\r\n"), nil
 }
 
 // openTestSession starts a server for the protocol inside the process and opens a session

@@ -117,6 +117,9 @@ func (p *program) main(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	if asksForHelp(sorted) {
+		return help(text{p.stdout}, app, sorted[0])
+	}
 	p.command = command
 	return app.RunContext(ctx, append([]string{app.Name}, sorted...))
 }
@@ -127,7 +130,6 @@ func (p *program) app() *cli.App {
 	app := &cli.App{
 		Name:                      "tlsup",
 		Usage:                     "connect stdin and stdout to a server, upgrade to TLS, pipe on",
-		UsageText:                 usageText,
 		Version:                   versionText(),
 		HideHelpCommand:           true,
 		HideVersion:               true,
@@ -135,8 +137,7 @@ func (p *program) app() *cli.App {
 		Flags:                     pipeFlags(),
 		Action:                    p.pipe,
 		OnUsageError:              usage,
-		CustomAppHelpTemplate:     helpTemplate,
-		Writer:                    text{p.stdout},
+		Writer:                    io.Discard,
 		ErrWriter:                 io.Discard,
 		ExitErrHandler:            func(*cli.Context, error) {},
 		Commands: []*cli.Command{
@@ -158,29 +159,6 @@ func (p *program) app() *cli.App {
 	}
 	return app
 }
-
-const usageText = `tlsup [options] TARGET [PORT]
-   tlsup [options] TARGET -- COMMAND [ARG...]
-   tlsup explain [PROTOCOL]
-   tlsup demo [PROTOCOL]
-
-   TARGET is SCHEME://HOST[:PORT], or HOST[:PORT] with --starttls-proto PROTO
-   (the same), --starttls (by hand), or neither (TLS from the first byte).`
-
-const helpTemplate = `{{.Name}}: {{.Usage}}
-
-Usage:
-   {{.UsageText}}
-
-Options:
-{{range .VisibleFlags}}   {{.}}
-{{end}}
-Examples:
-   tlsup smtp://mail.example.org
-   printf 'QUIT\r\n' | tlsup -v imap://mail.example.org
-   tlsup --starttls mail.example.org 25
-   tlsup demo
-`
 
 // versionText is the release, or what the module was built from.
 func versionText() string {
