@@ -250,7 +250,7 @@ func (s *Server) run(t testing.TB, cmd *exec.Cmd) error {
 // wait waits until the server is ready and answers on every port.
 func (s *Server) wait() error {
 	deadline := time.Now().Add(startTimeout)
-	for _, scheme := range s.program.schemes {
+	for scheme := range s.Ports {
 		for err := s.answers(scheme); err != nil; err = s.answers(scheme) {
 			if time.Now().After(deadline) {
 				return fmt.Errorf("no answer on the port for %s in %v: %w", scheme, startTimeout, err)
