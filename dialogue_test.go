@@ -10,8 +10,10 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -186,39 +188,55 @@ func (s *script) server(ts *testscript.TestScript, args []string) {
 
 // serve starts a server with a dialogue of the script's own.
 func (s *script) serve(ts *testscript.TestScript, args []string) {
-	p := &player{config: new(tls.Config), results: make(chan error, 100)}
-	for text := range strings.Lines(ts.ReadFile(args[0])) {
-		if text = strings.TrimSuffix(text, "\n"); text != "" && text[0] != '#' {
-			p.dialogue = append(p.dialogue, text)
-		}
-	}
-	network, address := "tcp", "127.0.0.1:0"
-	changes := args[1:]
+	address, changes := "127.0.0.1:0", args[1:]
 	if len(changes) > 0 && strings.HasPrefix(changes[0], "on=") {
-		address = strings.TrimPrefix(changes[0], "on=")
-		if path, ok := strings.CutPrefix(address, "unix:"); ok {
-			network, address = "unix", ts.MkAbs(path)
-		}
-		changes = changes[1:]
+		address, changes = strings.TrimPrefix(changes[0], "on="), changes[1:]
 	}
-	ts.Check(change(p.config, changes))
-	var err error
-	p.listener, err = net.Listen(network, address)
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		address = "unix:" + ts.MkAbs(path)
+	}
+	p, err := startPlayer(ts.ReadFile(args[0]), address, changes)
 	ts.Check(err)
 	ts.Defer(func() { p.listener.Close() })
-	go p.accept()
 	setAddress(ts, p.listener.Addr())
 	s.player = p
 }
 
-func (s *script) served(ts *testscript.TestScript, _ []string) {
+// startPlayer starts a server that plays a dialogue, at an address or unix:PATH, with
+// changes to its TLS settings.
+func startPlayer(text, address string, changes []string) (*player, error) {
+	p := &player{config: new(tls.Config), results: make(chan error, 100)}
+	for move := range strings.Lines(text) {
+		if move = strings.TrimSpace(move); move != "" && move[0] != '#' {
+			p.dialogue = append(p.dialogue, move)
+		}
+	}
+	if err := change(p.config, changes); err != nil {
+		return nil, err
+	}
+	network := "tcp"
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		network, address = "unix", path
+	}
+	var err error
+	if p.listener, err = net.Listen(network, address); err != nil {
+		return nil, err
+	}
+	go p.accept()
+	return p, nil
+}
+
+// wait waits for the end of one connection, which went as in the dialogue.
+func (p *player) wait() error {
 	select {
-	case err := <-s.player.results:
-		ts.Check(err)
+	case err := <-p.results:
+		return err
 	case <-time.After(patience):
-		ts.Fatalf("no connection has ended")
+		return errors.New("no connection has ended")
 	}
 }
+
+func (s *script) served(ts *testscript.TestScript, _ []string) { ts.Check(s.player.wait()) }
 
 // refuse finds an address that nobody listens at and nobody else can take: it is the near
 // end of a connection.
@@ -282,7 +300,7 @@ const passphrase = "open sesame"
 // of the servers; other-ca.pem, another; client.pem and client.key, a certificate that the
 // servers accept; stranger.pem and stranger.key, one of the other authority;
 // encrypted.key, client.key with a passphrase.
-func scriptFiles() (map[string][]byte, error) {
+var scriptFiles = sync.OnceValues(func() (map[string][]byte, error) {
 	files := map[string][]byte{}
 	for name, ca := range map[string]**testca.CA{"client": &authorities.own, "stranger": &authorities.other} {
 		var err error
@@ -306,4 +324,18 @@ func scriptFiles() (map[string][]byte, error) {
 	der, err := pkcs8.MarshalPrivateKey(key, []byte(passphrase), nil)
 	files["encrypted.key"] = pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: der})
 	return files, err
+})
+
+// writeScriptFiles writes them to a directory.
+func writeScriptFiles(dir string) error {
+	files, err := scriptFiles()
+	if err != nil {
+		return err
+	}
+	for name, data := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -18,10 +18,6 @@ func TestMain(m *testing.M) {
 // TestScript runs testdata/script, one file a subject. The commands beyond testscript's
 // own are described at scriptCommands.
 func TestScript(t *testing.T) {
-	files, err := scriptFiles()
-	if err != nil {
-		t.Fatal(err)
-	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "script"),
 		Cmds:                scriptCommands,
@@ -34,10 +30,8 @@ func TestScript(t *testing.T) {
 			return false, fmt.Errorf("no such condition: %s", name)
 		},
 		Setup: func(env *testscript.Env) error {
-			for name, data := range files {
-				if err := os.WriteFile(filepath.Join(env.WorkDir, name), data, 0o600); err != nil {
-					return err
-				}
+			if err := writeScriptFiles(env.WorkDir); err != nil {
+				return err
 			}
 			env.Setenv("CA", "--x509cafile=ca.pem")
 			env.Setenv("GORACE", gorace)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -309,7 +310,7 @@ func (p *program) trust(c *cli.Context) (*trust.Config, error) {
 		TLSMax:     c.String("tls-max"),
 		Ciphers:    c.String("ciphers"),
 		Groups:     c.String("groups"),
-		Passphrase: p.passphrase(),
+		Passphrase: p.passphrase(c.Context),
 	}
 	for _, ids := range c.StringSlice("alpn") {
 		s.ALPN = append(s.ALPN, strings.Split(ids, ",")...)
@@ -321,18 +322,35 @@ func (p *program) trust(c *cli.Context) (*trust.Config, error) {
 	return trust.Load(s)
 }
 
-// passphrase returns how to ask for the passphrase of a key, or nil if there is no
-// terminal to ask on.
-func (p *program) passphrase() func(file string) ([]byte, error) {
+// passphrase returns how to ask on the terminal for the passphrase of a key.
+func (p *program) passphrase(ctx context.Context) func(file string) ([]byte, error) {
 	return func(file string) ([]byte, error) {
-		tty, err := openTerminal()
+		in, out, err := openTerminal()
 		if err != nil {
-			return nil, fmt.Errorf("no terminal to ask for the passphrase on")
+			return nil, errors.New("there is no terminal to ask on")
 		}
-		defer tty.Close()
-		fmt.Fprintf(tty, "passphrase of %s: ", quote.Escape(file))
-		defer fmt.Fprintln(tty)
-		return term.ReadPassword(int(tty.Fd()))
+		defer in.Close()
+		defer out.Close()
+		state, err := term.GetState(int(in.Fd()))
+		if err != nil {
+			return nil, err
+		}
+		fmt.Fprintf(out, "passphrase of %s: ", quote.Escape(file))
+		defer fmt.Fprintln(out)
+		var passphrase []byte
+		read := make(chan error, 1)
+		go func() {
+			var err error
+			passphrase, err = term.ReadPassword(int(in.Fd()))
+			read <- err
+		}()
+		select {
+		case err := <-read:
+			return passphrase, err
+		case <-ctx.Done(): // a signal; the read is left behind, but not the terminal without echo
+			term.Restore(int(in.Fd()), state)
+			return nil, context.Cause(ctx)
+		}
 	}
 }
 

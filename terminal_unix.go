@@ -6,4 +6,7 @@ import "os"
 
 // openTerminal opens the terminal that the program was started from, wherever stdin and
 // stdout lead.
-func openTerminal() (*os.File, error) { return os.OpenFile("/dev/tty", os.O_RDWR, 0) }
+func openTerminal() (in, out *os.File, err error) {
+	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
+	return tty, tty, err
+}
