@@ -168,6 +168,8 @@ type conn struct {
 	r        *bufio.Reader
 	implicit bool   // TLS from the first byte
 	stamp    string // of a POP3 server's greeting, for APOP
+
+	capabilities uint32 // of a MySQL client
 }
 
 // startTLS runs the handshake. What the client sent behind its request in the clear
