@@ -29,6 +29,7 @@ func (s *session) startProgress() (stop func()) {
 	bar := progressbar.NewOptions64(size,
 		progressbar.OptionSetWriter(stderr),
 		progressbar.OptionShowBytes(true),
+		progressbar.OptionUseIECUnits(true),
 		progressbar.OptionShowElapsedTimeOnFinish(),
 		progressbar.OptionSetElapsedTime(true),
 		progressbar.OptionFullWidth(),
