@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -310,7 +309,7 @@ func (p *program) trust(c *cli.Context) (*trust.Config, error) {
 		TLSMax:     c.String("tls-max"),
 		Ciphers:    c.String("ciphers"),
 		Groups:     c.String("groups"),
-		Passphrase: p.passphrase(c.Context),
+		Passphrase: func(file string) ([]byte, error) { return askPassphrase(c.Context, file) },
 	}
 	for _, ids := range c.StringSlice("alpn") {
 		s.ALPN = append(s.ALPN, strings.Split(ids, ",")...)
@@ -320,38 +319,6 @@ func (p *program) trust(c *cli.Context) (*trust.Config, error) {
 		s.SNI = &sni
 	}
 	return trust.Load(s)
-}
-
-// passphrase returns how to ask on the terminal for the passphrase of a key.
-func (p *program) passphrase(ctx context.Context) func(file string) ([]byte, error) {
-	return func(file string) ([]byte, error) {
-		in, out, err := openTerminal()
-		if err != nil {
-			return nil, errors.New("there is no terminal to ask on")
-		}
-		defer in.Close()
-		defer out.Close()
-		state, err := term.GetState(int(in.Fd()))
-		if err != nil {
-			return nil, err
-		}
-		fmt.Fprintf(out, "passphrase of %s: ", quote.Escape(file))
-		defer fmt.Fprintln(out)
-		var passphrase []byte
-		read := make(chan error, 1)
-		go func() {
-			var err error
-			passphrase, err = term.ReadPassword(int(in.Fd()))
-			read <- err
-		}()
-		select {
-		case err := <-read:
-			return passphrase, err
-		case <-ctx.Done(): // a signal; the read is left behind, but not the terminal without echo
-			term.Restore(int(in.Fd()), state)
-			return nil, context.Cause(ctx)
-		}
-	}
 }
 
 // seconds reads an option of type secondsValue.

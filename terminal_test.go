@@ -321,6 +321,14 @@ func TestTerminalPassphrase(t *testing.T) {
 		s.sees("tlsup: --x509keyfile encrypted.key: wrong passphrase")
 		s.ends(2)
 	})
+	t.Run("end of file", func(t *testing.T) {
+		t.Parallel()
+		s := onTerminal(t, nil, "tlsup", append(slices.Clone(options), "localhost")...)
+		s.sees(prompt)
+		s.types(ctrlD)
+		s.sees("tlsup: --x509keyfile encrypted.key: the key is encrypted, and asking for its passphrase failed: none was given")
+		s.ends(2)
+	})
 	t.Run("interrupt", func(t *testing.T) {
 		t.Parallel()
 		s := onTerminal(t, nil, "sh", append([]string{"-c", `trap : INT; tlsup "$@"; echo "status $?"; stty -a`, "sh", "localhost"}, options...)...)
@@ -331,6 +339,13 @@ func TestTerminalPassphrase(t *testing.T) {
 		if !regexp.MustCompile(`[^-]\becho\b`).MatchString(s.text()) {
 			t.Errorf("the terminal does not echo: %s", s.text())
 		}
+	})
+	t.Run("signal", func(t *testing.T) {
+		t.Parallel()
+		s := onTerminal(t, nil, "tlsup", append(slices.Clone(options), "localhost")...)
+		s.sees(prompt)
+		s.cmd.Process.Signal(syscall.SIGTERM)
+		s.ends(143)
 	})
 	t.Run("no terminal", func(t *testing.T) {
 		t.Parallel()
