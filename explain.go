@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -111,7 +112,9 @@ func (p *program) explain(c *cli.Context) error {
 			fmt.Fprintf(w, "       # %s\n", remark)
 		}
 	}
-	fmt.Fprintf(w, "  <TLS>\n")
+	if !slices.ContainsFunc(lines, func(l negotiate.Line) bool { return l.TLS }) {
+		fmt.Fprintf(w, "  %s\n", negotiate.Line{TLS: true})
+	}
 	if q.Note != "" {
 		fmt.Fprintf(w, "\n%s\n", q.Note)
 	}
@@ -154,7 +157,8 @@ func wrap(s string, width int) []string {
 }
 
 // rehearse runs the upgrade against the server inside the process, with the code that every
-// run uses, and returns what was said in the clear.
+// run uses, and returns what was said. The server's port, which is another each time, is
+// shown as PORT.
 func rehearse(ctx context.Context, q *negotiate.Protocol) ([]negotiate.Line, error) {
 	var lines []negotiate.Line
 	server, session, err := openTestSession(ctx, q, func(l negotiate.Line) { lines = append(lines, l) })
@@ -162,6 +166,10 @@ func rehearse(ctx context.Context, q *negotiate.Protocol) ([]negotiate.Line, err
 		return nil, err
 	}
 	defer server.Close()
+	port := ":" + strconv.Itoa(server.Addr.Port)
+	for i := range lines {
+		lines[i].Text = strings.ReplaceAll(lines[i].Text, port, ":PORT")
+	}
 	return lines, session.Close()
 }
 
@@ -237,7 +245,13 @@ func converse(w io.Writer, session *connect.Session, protocol string) error {
 	}
 	listen(quiet)
 	for _, line := range testserver.Talk(protocol) {
-		fmt.Fprintf(w, "  C: %s\n", show(line))
+		parts := []string{line}
+		if end != "" {
+			parts = strings.Split(line, end) // a request of several lines
+		}
+		for _, part := range parts {
+			fmt.Fprintf(w, "  C: %s\n", show(part))
+		}
 		if _, err := io.WriteString(session, line+end); err != nil {
 			return err
 		}

@@ -186,11 +186,23 @@ func (c *Conn) Write(p []byte) (int, error) {
 }
 
 // WriteLine sends a line, ended by CRLF.
-func (c *Conn) WriteLine(line string) error {
-	if strings.ContainsAny(line, "\r\n\x00") {
-		return fmt.Errorf("a line to be sent contains a line end: %q", line)
+func (c *Conn) WriteLine(line string) error { return c.WriteLines(line) }
+
+// WriteLines sends lines at once, each ended by CRLF.
+func (c *Conn) WriteLines(lines ...string) error {
+	var all []byte
+	for _, line := range lines {
+		if strings.ContainsAny(line, "\r\n\x00") {
+			return fmt.Errorf("a line to be sent contains a line end: %q", line)
+		}
+		all = append(all, line+"\r\n"...)
 	}
-	_, err := c.Write([]byte(line + "\r\n"))
+	if c.trace != nil {
+		for _, line := range lines {
+			c.trace(Line{Text: line})
+		}
+	}
+	_, err := c.conn.Write(all)
 	return err
 }
 

@@ -104,7 +104,8 @@ type Protocol struct {
 	MaxVersion uint16
 	// Wrap, if not nil, gives the connection that the handshake is run on.
 	Wrap func(net.Conn) Wrapper
-	// Inside, if not nil, reads what the server owes inside TLS before the session begins.
+	// Inside, if not nil, exchanges what belongs to the upgrade inside TLS, before the session
+	// begins. Its errors are like Upgrade's.
 	Inside func(c *Conn, o *Options) error
 
 	// Remarks explain lines of the exchange.
@@ -171,10 +172,16 @@ type Options struct {
 type Line struct {
 	Server bool // sent by the server
 	Text   string
+	// TLS marks the handshake: no line itself, but those behind it are said inside TLS.
+	TLS bool
 }
 
-// String returns the line as it is written in specifications, unescaped: "C: STARTTLS".
+// String returns the line as it is written in specifications, unescaped: "C: STARTTLS", or
+// "<TLS>" for the handshake.
 func (l Line) String() string {
+	if l.TLS {
+		return "<TLS>"
+	}
 	if l.Server {
 		return "S: " + l.Text
 	}
@@ -303,6 +310,10 @@ func (u *Upgraded) Finish(ctx context.Context, session net.Conn) (net.Conn, erro
 		return session, nil
 	}
 	c := newConn(session, u.options.Trace)
+	c.Step(Upgrade)
+	if c.trace != nil {
+		c.trace(Line{TLS: true})
+	}
 	if err := c.run(ctx, u.Protocol, func() error { return u.Protocol.Inside(c, &u.options) }); err != nil {
 		return nil, err
 	}

@@ -35,7 +35,8 @@ type protocol struct {
 	alpn []string
 	// session speaks inside TLS until the client ends it.
 	session func(*conn) error
-	// talk is what a client may say inside TLS, line by line, ending the session.
+	// talk is what a client may say inside TLS, ending the session: lines, or requests of
+	// several lines.
 	talk []string
 	// packets, if not nil, tells that the session has no lines: talk is sent as it stands.
 	packets *Packets
@@ -59,8 +60,9 @@ func Names() []string {
 	return names
 }
 
-// Talk returns what a client may say inside TLS to the server of a protocol, as lines
-// without their ends, or as packets; the last ends the session.
+// Talk returns what a client may say inside TLS to the server of a protocol, as lines or
+// requests of several lines, without the last line end, or as packets; the last ends the
+// session.
 func Talk(name string) []string { return servers[name].talk }
 
 // PacketsOf returns how to read the session with a server, nil for lines. What Talk returns

@@ -108,6 +108,9 @@ func converse(t *testing.T, conn net.Conn, dialogue string) {
 	r := bufio.NewReader(conn)
 	for line := range strings.Lines(strings.TrimSpace(dialogue)) {
 		line = strings.TrimSpace(line)
+		if line == "C:" || line == "S:" {
+			line += " "
+		}
 		if said, ok := strings.CutPrefix(line, "C: "); ok {
 			if _, err := io.WriteString(conn, said+"\r\n"); err != nil {
 				t.Fatal(err)
