@@ -79,7 +79,13 @@ func (p *Pipe) clearPhase(ctx context.Context, clear net.Conn, m Manual, start *
 	var cut func([]byte) ([]byte, error)
 	if m.After != nil {
 		lines := &lineMatcher{after: m.After}
-		cut = lines.cut
+		cut = func(b []byte) ([]byte, error) {
+			show, err := lines.cut(b)
+			if err != nil {
+				start.give() // before the line is shown: an answer to it must not go in the clear
+			}
+			return show, err
+		}
 	}
 	go func() { p.download <- p.receive(clear, cut) }()
 	idle := p.watchIdle()
@@ -102,7 +108,6 @@ func (p *Pipe) clearPhase(ctx context.Context, clear net.Conn, m Manual, start *
 			reading = false
 			switch {
 			case errors.Is(err, errMatched):
-				go start.give() // which waits for a write that the server has not taken yet
 			case given == nil && errors.Is(err, os.ErrDeadlineExceeded):
 			case err == nil:
 				return ErrNotStarted

@@ -324,6 +324,28 @@ func TestManualAfter(t *testing.T) {
 	})
 }
 
+// TestManualAnswerToTheLine: what is answered to the line while it is still being shown goes
+// inside TLS.
+func TestManualAnswerToTheLine(t *testing.T) {
+	bubble(t, "at once", func(t *testing.T) {
+		in, answer := io.Pipe()
+		t.Cleanup(func() { answer.Close() })
+		out := writerFunc(func(p []byte) (int, error) {
+			if ready.Match(p) {
+				go io.WriteString(answer, "EHLO me\r\n")
+				synctest.Wait() // it has been read, and sent if it can be
+			}
+			return len(p), nil
+		})
+		r := manualPipe(t, &Pipe{In: in, Out: out}, Manual{After: ready})
+		io.WriteString(r.bare, "220 go\r\n")
+		r.handshake(t)
+		expect(t, r.server, "EHLO me\r\n")
+		r.server.CloseWrite()
+		want(t, r.end(), nil)
+	})
+}
+
 // TestManualBehindTheLine: cleartext behind the line that matched ends the session, and is
 // not shown.
 func TestManualBehindTheLine(t *testing.T) {

@@ -54,3 +54,22 @@ func TestCloseWhileCloseNotifyWaits(t *testing.T) {
 		})
 	}
 }
+
+// TestCloseWaitsForCloseNotify: one that is being sent is not cut off.
+func TestCloseWaitsForCloseNotify(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := net.Pipe()
+		client, server := sessions(t, a, b)
+		go client.CloseWrite()
+		synctest.Wait()
+		closed := make(chan error, 1)
+		go func() { closed <- client.Close() }()
+		time.Sleep(closeWait / 2)
+		if n, err := server.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+			t.Fatal(n, err)
+		}
+		if err := <-closed; err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -22,15 +22,21 @@ var (
 type Session struct {
 	net.Conn // what the session's bytes are read from: the tls.Conn or a wrapper of it
 
-	TLS    *tls.Conn
-	under  *Conn
-	closed atomic.Bool // close_notify was sent
+	TLS   *tls.Conn
+	under *Conn
+
+	closing   atomic.Bool   // close_notify is being sent, or was
+	notified  chan struct{} // closed when that is done, with notifyErr
+	notifyErr error
 }
+
+// closeWait is how long a peer that does not read may keep Close waiting.
+const closeWait = 5 * time.Second
 
 // NewSession returns the session whose records pass through under. conn is where its
 // bytes are read and written, tlsConn itself or what an upgrade made of it.
 func NewSession(conn net.Conn, tlsConn *tls.Conn, under *Conn) *Session {
-	return &Session{Conn: conn, TLS: tlsConn, under: under}
+	return &Session{Conn: conn, TLS: tlsConn, under: under, notified: make(chan struct{})}
 }
 
 // Read waits for data, then returns all that is there and fits: of several records if p
@@ -76,16 +82,29 @@ func (s *Session) Write(p []byte) (int, error) {
 // waits for a peer that does not read, like Write; crypto/tls would give up after five
 // seconds, and such a peer then wait forever.
 func (s *Session) CloseWrite() error {
-	if s.closed.Swap(true) {
-		return nil
+	if s.closing.Swap(true) {
+		<-s.notified
+		return s.notifyErr
 	}
-	_, err := s.under.collected(func() (int, error) {
+	defer close(s.notified)
+	_, s.notifyErr = s.under.collected(func() (int, error) {
 		err := s.TLS.CloseWrite()
 		s.under.SetWriteDeadline(time.Time{})
 		return 0, err
 	})
 	s.under.SetWriteDeadline(time.Unix(1, 0)) // as crypto/tls leaves it: nothing follows
-	return err
+	return s.notifyErr
+}
+
+// Close sends close_notify if that has not been done, waits for it for closeWait at most,
+// and closes the connection.
+func (s *Session) Close() error {
+	go s.CloseWrite()
+	select {
+	case <-s.notified:
+	case <-time.After(closeWait):
+	}
+	return s.Conn.Close()
 }
 
 // Abort closes the connection without close_notify, so that the peer can't take what it
