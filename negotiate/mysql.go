@@ -45,6 +45,7 @@ var _ = register(&Protocol{
 	},
 	Note: "Inside TLS the server is silent: the client logs in, with sequence number 2 and the capabilities that SSLRequest had, " +
 		"since the server does not read them again. The scramble that a password is mixed with came in the clear, and is shown by -v. " +
+		"Behind COM_QUIT MariaDB closes without close_notify: the end of the input ends the session better. " +
 		"What follows are packets, not lines: for the mariadb client and others there is the tunnel.",
 })
 
