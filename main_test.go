@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -24,8 +25,15 @@ func TestScript(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Condition: func(name string) (bool, error) {
-			if name == "root" {
+			switch name {
+			case "root":
 				return os.Getuid() == 0, nil
+			case "ipv6":
+				l, err := net.Listen("tcp", "[::1]:0")
+				if err == nil {
+					l.Close()
+				}
+				return err == nil, nil
 			}
 			return false, fmt.Errorf("no such condition: %s", name)
 		},
