@@ -218,9 +218,9 @@ func findCommand(args []string) (*exec.Cmd, error) {
 
 // running is a command on the session.
 type running struct {
-	command *exec.Cmd
-	stdin   io.Closer
-	done    chan error
+	command       *exec.Cmd
+	stdin, stdout io.Closer // our ends
+	done          chan error
 }
 
 // startCommand starts the command with its stdin and stdout on the pipe, and forwards signals
@@ -246,11 +246,12 @@ func (s *session) startCommand(command *exec.Cmd, conn net.Conn) (*running, erro
 			command.Process.Signal(sig)
 		}
 	}()
-	r := &running{command: command, stdin: stdin, done: make(chan error, 1)}
+	r := &running{command: command, stdin: stdin, stdout: stdout, done: make(chan error, 1)}
 	s.pipe.In, s.pipe.Out = stdout, &commandInput{Writer: stdin}
 	go func() {
 		// Process.Wait, not Cmd.Wait, which would close the pipe with output still in it.
 		state, err := command.Process.Wait()
+		s.child.Store(nil)
 		if err == nil && !state.Success() {
 			err = &exec.ExitError{ProcessState: state}
 		}
@@ -264,6 +265,7 @@ func (s *session) startCommand(command *exec.Cmd, conn net.Conn) (*running, erro
 // failed is not covered up by a command that did not notice.
 func (r *running) end(session error) error {
 	r.stdin.Close()
+	r.stdout.Close() // what it still writes goes nowhere, and it is told so
 	err := <-r.done
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
