@@ -260,12 +260,15 @@ func (t Target) upgradeError(err error) error {
 		return e
 	}
 	var answer *negotiate.AnswerError
+	first := own.Step == negotiate.Greeting || !t.Protocol.Greets // the server's first words were due
 	switch {
 	case errors.Is(err, negotiate.ErrTLS):
 		e.Hint = "try " + t.Command(t.implicit())
+	case errors.Is(err, negotiate.ErrClosed) && !t.Protocol.Greets:
+		e.Hint = "the port may be for TLS from the first byte: " + t.Command(t.implicit())
 	case (errors.Is(err, negotiate.ErrSilent) || errors.Is(err, negotiate.ErrClosed)) && own.Step == negotiate.Greeting:
 		e.Hint = t.silentHint()
-	case errors.As(err, &answer) && own.Step == negotiate.Greeting:
+	case errors.As(err, &answer) && first:
 		e.Hint = t.looksLike([]byte(answer.Text))
 	}
 	return e
