@@ -13,3 +13,17 @@ func (c *Conn) unexpected() error {
 	}
 	return Unexpected(c.unread())
 }
+
+// expect reads bytes that have to be these, and not one more than the first that is not.
+func (c *Conn) expect(bytes string) error {
+	for i := range len(bytes) {
+		b, err := c.ReadByte()
+		if err != nil {
+			return err
+		}
+		if b != bytes[i] {
+			return c.unexpected()
+		}
+	}
+	return nil
+}
