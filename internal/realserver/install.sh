@@ -1,0 +1,39 @@
+#!/bin/sh
+# install.sh installs, on Debian and its relatives, the servers that the tests start and
+# the tools that tests, lint and benchmarks call, and any packages named as arguments. It
+# leaves none of the servers running: the tests start their own.
+set -eu
+
+servers="postfix dovecot-core dovecot-imapd dovecot-pop3d dovecot-lmtpd prosody postgresql mariadb-server slapd nut-server libnss3-tools qemu-utils"
+tools="gnutls-bin mandoc ncat openssl socat tmux"
+units="postfix dovecot prosody postgresql mariadb slapd nut-server"
+
+if ! command -v apt-get >/dev/null; then
+	echo "install.sh: no apt-get here; install by other means: $servers $tools" >&2
+	exit 1
+fi
+sudo=
+[ "$(id -u)" = 0 ] || sudo=sudo
+
+# Debian starts a server when it is installed, unless this file forbids it.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+	trap '$sudo rm -f $policy' EXIT
+	printf '#!/bin/sh\nexit 101\n' | $sudo tee $policy >/dev/null
+	$sudo chmod 755 $policy
+fi
+
+had=
+for unit in $units; do
+	if [ -e "/lib/systemd/system/$unit.service" ]; then had="$had $unit "; fi
+done
+
+$sudo apt-get update -qq
+$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $servers $tools "$@"
+
+# Nor is it to start with the machine, unless it was there before.
+command -v systemctl >/dev/null || exit 0
+for unit in $units; do
+	case "$had" in *" $unit "*) continue ;; esac
+	$sudo systemctl disable --quiet "$unit"
+done
