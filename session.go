@@ -91,6 +91,7 @@ func (s *session) run(ctx context.Context, command *exec.Cmd) error {
 			return err
 		}
 	} else {
+		growPipe(s.stdin)
 		go watchOutput(s.stdout, func() { cancel(pipe.ErrOutputClosed) })
 	}
 	stopProgress := s.startProgress()
