@@ -116,7 +116,9 @@ func (p *program) explain(c *cli.Context) error {
 		fmt.Fprintf(w, "  %s\n", negotiate.Line{TLS: true})
 	}
 	if q.Note != "" {
-		fmt.Fprintf(w, "\n%s\n", q.Note)
+		var note strings.Builder
+		writeWords(&note, q.Note, 0)
+		fmt.Fprintf(w, "\n%s\n", note.String())
 	}
 	_, err = fmt.Fprintf(w, "\nTry it: tlsup -v %s\n", exampleTarget(q))
 	return err

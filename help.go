@@ -62,16 +62,25 @@ func writeOptions(b *strings.Builder, flags []cli.Flag) {
 		if len(names) >= helpIndent-1 {
 			fmt.Fprintf(b, "\n%*s", helpIndent-1, "")
 		}
-		column := helpIndent - 1
-		for _, word := range strings.Fields(text) {
-			if column+1+len(word) > helpWidth {
-				fmt.Fprintf(b, "\n%*s", helpIndent-1, "")
-				column = helpIndent - 1
-			}
-			b.WriteString(" " + word)
-			column += 1 + len(word)
-		}
+		writeWords(b, text, helpIndent-1)
 		b.WriteString("\n")
+	}
+}
+
+// writeWords writes text in lines that fit a terminal, the first of which begins where
+// indent columns are taken already.
+func writeWords(b *strings.Builder, text string, indent int) {
+	column := indent
+	for _, word := range strings.Fields(text) {
+		if column+1+len(word) > helpWidth {
+			fmt.Fprintf(b, "\n%*s", indent, "")
+			column = indent
+		}
+		if column > 0 {
+			word = " " + word
+		}
+		b.WriteString(word)
+		column += len(word)
 	}
 }
 
