@@ -82,7 +82,7 @@ func greetsLikeSMTP(protocol string) func([]byte) bool {
 		if bytes.Contains(upper, []byte("LMTP")) {
 			return protocol == "LMTP"
 		}
-		return protocol == "SMTP" && !bytes.Contains(upper, []byte("FTP"))
+		return protocol == "SMTP" && !bytes.Contains(upper, []byte("FTP")) && !bytes.Contains(upper, []byte("FILEZILLA"))
 	}
 }
 

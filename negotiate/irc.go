@@ -1,0 +1,210 @@
+package negotiate
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// IRC, STARTTLS (IRCv3's tls extension, deprecated in favour of TLS from the first byte):
+//
+//	C: CAP LS 302
+//	S: :irc.example.org NOTICE * :*** Looking up your hostname...
+//	S: :irc.example.org CAP * LS :multi-prefix tls
+//	C: STARTTLS
+//	S: :irc.example.org 670 * :STARTTLS successful, go ahead with TLS handshake
+//	   <TLS>
+//	C: CAP END
+//
+// CAP LS makes the server hold back the registration, and CAP END lets it go on: a client
+// that knows nothing of capabilities would wait for ever. NOTICE and PING may come at any
+// time before the go-ahead.
+var _ = register(&Protocol{
+	Name:      "irc",
+	Family:    Chat,
+	Title:     "chat",
+	Port:      6667,
+	Specs:     []string{"IRCv3 tls", "IRCv3 capability negotiation"},
+	Implicit:  "ircs",
+	Lines:     true,
+	Recognise: func(b []byte) bool { return ircGreeting.Match(b) },
+	Upgrade:   upgradeIRC,
+	Inside:    func(c *Conn, _ *Options) error { return c.WriteLine("CAP END") },
+	Remarks: []Remark{
+		{"C: CAP LS", "a server too old to know it says so, and is asked for STARTTLS all the same"},
+		{"S: :mail.example.org NOTICE", "such lines may come at any time, and PING, which is answered"},
+		{"S: :mail.example.org CAP * LS", "the offer is the word tls; without it there is no session"},
+		{"C: STARTTLS", "nothing may follow it in the clear, on either side; NICK and USER are for you to say inside TLS"},
+		{"S: :mail.example.org 670", "the go-ahead: the next byte belongs to the TLS handshake"},
+		{"C: CAP END", "lets go the registration, which CAP LS holds back"},
+	},
+	Note: "Inside TLS the server waits for NICK and USER. Say CAP LS 302 before them if you want capabilities. " +
+		"Few networks still offer this upgrade; most have a port for TLS from the first byte.",
+})
+
+var _ = register(&Protocol{
+	Name:    "ircs",
+	Family:  Chat,
+	Title:   "chat in TLS from the first byte",
+	Port:    6697,
+	ALPN:    []string{"irc"},
+	Specs:   []string{"RFC 7194"},
+	Sibling: "irc",
+	Lines:   true,
+})
+
+// ircError matches the numerics of errors (RFC 2812, 5.2).
+var ircError = regexp.MustCompile(`^[45][0-9][0-9]$`)
+
+// ircGreeting matches what servers say before a client has said anything.
+var ircGreeting = regexp.MustCompile(`^(:\S+ )?(NOTICE (AUTH|\*) :|020 \* :|ERROR :Closing Link)`)
+
+func upgradeIRC(c *Conn, _ *Options) error {
+	err := (&ircClient{c: c}).upgrade()
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		// ngIRCd does not answer STARTTLS before the registration at all.
+		err = Hinted(err, "a server without this upgrade may say nothing at all; TLS from the first byte is ircs, port 6697")
+	}
+	return err
+}
+
+// An ircClient is the client's side of an upgrade.
+type ircClient struct {
+	c     *Conn
+	pings int // answered
+}
+
+func (i *ircClient) upgrade() error {
+	i.c.Step(Capabilities)
+	if err := i.c.WriteLine("CAP LS 302"); err != nil {
+		return err
+	}
+	if err := i.capabilities(); err != nil {
+		return err
+	}
+
+	i.c.Step(Upgrade)
+	if err := i.c.WriteLine("STARTTLS"); err != nil {
+		return err
+	}
+	answer, err := i.read()
+	switch {
+	case err != nil:
+		return err
+	case answer.command == "670":
+		return nil
+	case answer.command == "691" || answer.command == "FAIL" || ircError.MatchString(answer.command):
+		return Refused(answer.line)
+	}
+	return Unexpected(answer.line)
+}
+
+// capabilities reads the list that CAP LS asked for, and returns an error unless tls is in
+// it.
+func (i *ircClient) capabilities() error {
+	offered := false
+	for {
+		answer, err := i.read()
+		switch {
+		case err != nil:
+			return err
+		case answer.command == "421" || answer.command == "451":
+			return nil // older than capabilities: its answer to STARTTLS decides
+		case answer.command == "410":
+			return Refused(answer.line)
+		case answer.command != "CAP" || len(answer.params) < 3 || !strings.EqualFold(answer.params[1], "LS"):
+			return Unexpected(answer.line)
+		}
+		// An asterisk before the list says that it goes on.
+		more := len(answer.params) > 3 && answer.params[2] == "*"
+		list := answer.params[len(answer.params)-1]
+		offered = offered || slices.ContainsFunc(strings.Fields(list), func(capability string) bool {
+			name, _, _ := strings.Cut(capability, "=")
+			return name == "tls"
+		})
+		switch {
+		case more:
+		case offered:
+			return nil
+		default:
+			return Hinted(fmt.Errorf("%w, the capability tls", NotOffered("STARTTLS")),
+				"most networks have TLS from the first byte in its place: ircs, port 6697")
+		}
+	}
+}
+
+// An ircMessage is a line of the server.
+type ircMessage struct {
+	line    string
+	command string // in upper case
+	params  []string
+}
+
+// How many PINGs are answered, and how long their cookies may be, in bytes.
+const (
+	ircMaxPings  = 3
+	ircMaxCookie = 200
+)
+
+// read reads the next message that is an answer: it answers PING and skips what servers
+// say by themselves.
+func (i *ircClient) read() (ircMessage, error) {
+	for {
+		line, err := i.c.ReadLine()
+		if err != nil {
+			return ircMessage{}, err
+		}
+		m := parseIRC(line)
+		switch m.command {
+		case "NOTICE", "020", "439": // the numerics ask to wait
+		case "ERROR":
+			return ircMessage{}, Refused(line)
+		case "PING":
+			if err := i.pong(m); err != nil {
+				return ircMessage{}, err
+			}
+		default:
+			return m, nil
+		}
+	}
+}
+
+// pong answers a PING with its own cookie.
+func (i *ircClient) pong(ping ircMessage) error {
+	if i.pings++; i.pings > ircMaxPings || len(ping.params) == 0 {
+		return Unexpected(ping.line)
+	}
+	cookie := ping.params[len(ping.params)-1]
+	if len(cookie) > ircMaxCookie || strings.ContainsAny(cookie, "\r\x00") {
+		return Unexpected(ping.line)
+	}
+	return i.c.WriteLine("PONG :" + cookie)
+}
+
+// parseIRC splits a message: "@tags :source COMMAND param param :the last". What is none
+// has no command.
+func parseIRC(line string) ircMessage {
+	m := ircMessage{line: line}
+	rest := line
+	if strings.HasPrefix(rest, "@") {
+		_, rest, _ = strings.Cut(rest, " ")
+		rest = strings.TrimLeft(rest, " ")
+	}
+	if strings.HasPrefix(rest, ":") {
+		_, rest, _ = strings.Cut(rest, " ")
+		rest = strings.TrimLeft(rest, " ")
+	}
+	rest, last, trailing := strings.Cut(rest, " :")
+	words := strings.Fields(rest)
+	if len(words) == 0 {
+		return m
+	}
+	m.command, m.params = strings.ToUpper(words[0]), words[1:]
+	if trailing {
+		m.params = append(m.params, last)
+	}
+	return m
+}
