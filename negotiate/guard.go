@@ -72,6 +72,10 @@ func cleartext(conn net.Conn, text []byte, upgraded bool) error {
 			break
 		}
 	}
+	// Behind injected text the server's own record may have come, which is not to be shown.
+	if i := bytes.Index(text, []byte{recordHandshake, 3}); i > 0 {
+		text = text[:i]
+	}
 	return &CleartextError{Text: text, Upgraded: upgraded}
 }
 
