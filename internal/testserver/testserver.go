@@ -33,6 +33,10 @@ type protocol struct {
 	upgrade func(*conn) error
 	// alpn is what the server takes for its protocol ID (RFC 7301); nil if it does not look.
 	alpn []string
+	// wrap, if not nil, gives what the handshake is run on, and what to call when it is done.
+	wrap func(net.Conn) (conn net.Conn, done func())
+	// maxVersion is the newest version of TLS; 0 for any.
+	maxVersion uint16
 	// session speaks inside TLS until the client ends it.
 	session func(*conn) error
 	// talk is what a client may say inside TLS, ending the session: lines, or requests of
@@ -104,7 +108,7 @@ func Start(name string, change func(*tls.Config)) (*Server, error) {
 	}
 	s := &Server{
 		CA: ca, Addr: l.Addr().(*net.TCPAddr), listener: l, protocol: p,
-		config: &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: p.alpn},
+		config: &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: p.alpn, MaxVersion: p.maxVersion},
 		conns:  make(map[net.Conn]bool),
 	}
 	if change != nil {
@@ -154,9 +158,14 @@ func (s *Server) serve(nc net.Conn) {
 			return
 		}
 	}
+	done := func() {}
+	if s.protocol.wrap != nil {
+		c.Conn, done = s.protocol.wrap(c.Conn)
+	}
 	if c.startTLS(s.config) != nil {
 		return
 	}
+	done()
 	if err := s.protocol.session(c); err == nil || errors.Is(err, io.EOF) {
 		c.Conn.(*tls.Conn).CloseWrite()
 		// Wait for the client's own end, so that closing does not reset what it has yet to read.
@@ -170,6 +179,7 @@ type conn struct {
 	r        *bufio.Reader
 	implicit bool   // TLS from the first byte
 	stamp    string // of a POP3 server's greeting, for APOP
+	held     bool   // the registration with an IRC server waits for CAP END
 
 	capabilities uint32 // of a MySQL client
 }
