@@ -62,7 +62,7 @@ postlog unix-dgram n - n - 1 postlogd
 `
 
 func configurePostfix(s *Server, binary string, settings []string) (*exec.Cmd, error) {
-	err := s.write("config/main.cf", fmt.Sprintf(postfixMain, s.dir)+lines(settings))
+	err := s.write("config/main.cf", override(fmt.Sprintf(postfixMain, s.dir), settings))
 	if err != nil {
 		return nil, err
 	}
@@ -83,6 +83,23 @@ func configurePostfix(s *Server, binary string, settings []string) (*exec.Cmd, e
 	}
 	// What "postfix start-fg" runs, without a shell between us and it.
 	return exec.Command(filepath.Join(strings.TrimSpace(string(daemons)), "master"), "-s", "-c", config), nil
+}
+
+// override puts settings in place of those of the same name. Were both there, each of
+// Postfix's processes would log a warning, and its logger wait for itself to read that.
+func override(conf string, settings []string) string {
+	name := func(line string) string {
+		name, _, _ := strings.Cut(line, "=")
+		return strings.TrimSpace(name)
+	}
+	for _, setting := range settings {
+		for line := range strings.Lines(conf) {
+			if name(line) == name(setting) {
+				conf = strings.Replace(conf, line, "", 1)
+			}
+		}
+	}
+	return conf + lines(settings)
 }
 
 // makePostfixDirs makes the directories that the check does not, with the owners that
