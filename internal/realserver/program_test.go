@@ -69,7 +69,7 @@ func tlsup(t *testing.T, stdin string, args ...string) result {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*limit)
 	defer cancel()
 	// On a busy machine a server may take longer than the program would wait by itself.
 	cmd := exec.CommandContext(ctx, binary, append([]string{"--timeout", limit.String()}, args...)...)
