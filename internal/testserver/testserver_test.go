@@ -73,7 +73,7 @@ func open(t *testing.T, p *negotiate.Protocol) (session net.Conn, traced []strin
 	if err != nil {
 		t.Fatalf("%v\n%s", err, strings.Join(traced, "\n"))
 	}
-	tc := tls.Client(up, &tls.Config{ServerName: up.ServerName, RootCAs: s.CA.Pool(), NextProtos: p.ALPN})
+	tc := tls.Client(up, &tls.Config{ServerName: up.ServerName, RootCAs: s.CA.Pool(), NextProtos: p.ALPN, MaxVersion: p.MaxVersion})
 	if err := tc.HandshakeContext(ctx); err != nil {
 		t.Fatal(err)
 	}
