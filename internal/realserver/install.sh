@@ -4,9 +4,9 @@
 # leaves none of the servers running: the tests start their own.
 set -eu
 
-servers="postfix dovecot-core dovecot-imapd dovecot-pop3d dovecot-lmtpd prosody postgresql mariadb-server slapd nut-server libnss3-tools qemu-utils nats-server tigervnc-standalone-server xrdp"
+servers="postfix dovecot-core dovecot-imapd dovecot-pop3d dovecot-lmtpd prosody postgresql mariadb-server slapd nut-server libnss3-tools qemu-utils nats-server tigervnc-standalone-server xrdp syncplay-server quassel-core"
 tools="gnutls-bin mandoc ncat openssl socat tmux"
-units="postfix dovecot prosody postgresql mariadb slapd nut-server nats-server xrdp xrdp-sesman"
+units="postfix dovecot prosody postgresql mariadb slapd nut-server nats-server xrdp xrdp-sesman quasselcore"
 
 if ! command -v apt-get >/dev/null; then
 	echo "install.sh: no apt-get here; install by other means: $servers $tools" >&2
