@@ -68,7 +68,6 @@ default_internal_user = %[2]s
 default_internal_group = %[3]s
 default_login_user = %[2]s
 first_valid_uid = 1
-protocols = imap pop3 lmtp
 listen = 127.0.0.1
 ssl = yes
 service anvil {
@@ -77,6 +76,7 @@ service anvil {
 `
 
 const dovecotListeners = `
+protocols = imap pop3 lmtp
 service imap-login {
   chroot =
   inet_listener imap {
@@ -105,6 +105,16 @@ service lmtp {
 `
 
 func configureDovecot(s *Server, binary string, settings []string) (*exec.Cmd, error) {
+	if slices.Contains(settings, DovecotNoTLS) {
+		defer delete(s.Ports, "imaps") // Dovecot doesn't open them
+		defer delete(s.Ports, "pop3s")
+	}
+	return s.dovecot(binary, fmt.Sprintf(dovecotListeners, s.Ports["imap"], s.Ports["pop3"], s.Ports["lmtp"], s.Ports["imaps"], s.Ports["pop3s"]), settings)
+}
+
+// dovecot writes the configuration of a server with these protocols and listeners, and
+// returns the command that runs it.
+func (s *Server) dovecot(binary, listeners string, settings []string) (*exec.Cmd, error) {
 	version, err := exec.Command(binary, "--version").Output()
 	if err != nil {
 		return nil, fmt.Errorf("dovecot --version: %w", err)
@@ -117,12 +127,7 @@ func configureDovecot(s *Server, binary string, settings []string) (*exec.Cmd, e
 	if err != nil {
 		return nil, err
 	}
-	if slices.Contains(settings, DovecotNoTLS) {
-		defer delete(s.Ports, "imaps") // Dovecot doesn't open them
-		defer delete(s.Ports, "pop3s")
-	}
-	conf = fmt.Sprintf(conf+dovecotCommon, s.dir, name, group) +
-		fmt.Sprintf(dovecotListeners, s.Ports["imap"], s.Ports["pop3"], s.Ports["lmtp"], s.Ports["imaps"], s.Ports["pop3s"])
+	conf = fmt.Sprintf(conf+dovecotCommon, s.dir, name, group) + listeners
 	if err := s.write("dovecot.conf", conf+lines(settings)); err != nil {
 		return nil, err
 	}

@@ -71,11 +71,12 @@ func open(t *testing.T, s *Server, scheme, host string) *session {
 	if err := conn.HandshakeContext(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := up.Finish(ctx, conn); err != nil {
+	finished, err := up.Finish(ctx, conn)
+	if err != nil {
 		t.Fatal(err)
 	}
 	conn.SetDeadline(time.Now().Add(limit))
-	return &session{t: t, conn: conn, r: bufio.NewReader(conn)}
+	return &session{t: t, conn: conn, r: bufio.NewReader(finished)}
 }
 
 // say sends text as it is.
@@ -123,6 +124,12 @@ func (s *session) ask(command, prefix string) string {
 func (s *session) askAll(command, last string) []string {
 	s.t.Helper()
 	s.say(command + "\r\n")
+	return s.all(last)
+}
+
+// all reads lines up to one that starts with last.
+func (s *session) all(last string) []string {
+	s.t.Helper()
 	var lines []string
 	for {
 		lines = append(lines, strings.TrimSuffix(s.hear("\r\n"), "\r\n"))
