@@ -4,9 +4,9 @@
 # leaves none of the servers running: the tests start their own.
 set -eu
 
-servers="postfix dovecot-core dovecot-imapd dovecot-pop3d dovecot-lmtpd prosody postgresql mariadb-server slapd nut-server libnss3-tools qemu-utils nats-server tigervnc-standalone-server xrdp syncplay-server quassel-core"
+servers="postfix dovecot-core dovecot-imapd dovecot-pop3d dovecot-lmtpd prosody postgresql mariadb-server slapd nut-server libnss3-tools qemu-utils nats-server tigervnc-standalone-server xrdp dovecot-managesieved vsftpd inn2 inspircd cups-daemon syncplay-server quassel-core"
 tools="gnutls-bin mandoc ncat openssl socat tmux"
-units="postfix dovecot prosody postgresql mariadb slapd nut-server nats-server xrdp xrdp-sesman quasselcore"
+units="postfix dovecot prosody postgresql mariadb slapd nut-server nats-server xrdp xrdp-sesman vsftpd inn2 inspircd cups quasselcore"
 
 if ! command -v apt-get >/dev/null; then
 	echo "install.sh: no apt-get here; install by other means: $servers $tools" >&2
@@ -29,7 +29,13 @@ for unit in $units; do
 done
 
 $sudo apt-get update -qq
-$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $servers $tools "$@"
+install() { $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"; }
+
+# INN's package wants a domain, and fails on a machine whose name has none, unless told one.
+install $servers $tools "$@" || {
+	$sudo sed -i 's/^#domain:.*/domain: localdomain/' /etc/news/inn.conf
+	install $servers $tools "$@"
+}
 
 # Nor is it to start with the machine, unless it was there before.
 command -v systemctl >/dev/null || exit 0
