@@ -273,6 +273,8 @@ func TestCleartextBehindRequest(t *testing.T) {
 	for name, request := range map[string]string{
 		"imap": "a STARTTLS\r\nb LOGOUT\r\n",
 		"pop3": "STLS\r\nQUIT\r\n",
+		"irc":  "STARTTLS\r\nQUIT\r\n",
+		"nntp": "STARTTLS\r\nQUIT\r\n",
 		"smtp": "STARTTLS\r\nQUIT\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
