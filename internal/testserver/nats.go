@@ -2,7 +2,6 @@ package testserver
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -113,18 +112,23 @@ func natsSession(c *conn) error {
 	}
 }
 
+// A natsFault is an error in the server's own words.
+type natsFault string
+
+func (f natsFault) Error() string { return string(f) }
+
 // natsPayload reads a message of that length, and the line end behind it.
 func natsPayload(c *conn, length string) (string, error) {
 	n, err := strconv.ParseUint(length, 10, 32)
 	switch {
 	case err != nil:
-		return "", errors.New("Parser Error")
+		return "", natsFault("Parser Error")
 	case n > natsMaxPayload:
-		return "", errors.New("Maximum Payload Violation")
+		return "", natsFault("Maximum Payload Violation")
 	}
 	b := make([]byte, n+2)
 	if _, err := io.ReadFull(c.r, b); err != nil || string(b[n:]) != "\r\n" {
-		return "", errors.New("Parser Error")
+		return "", natsFault("Parser Error")
 	}
 	return string(b[:n]), nil
 }
