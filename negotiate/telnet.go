@@ -1,24 +1,27 @@
 package negotiate
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"strings"
+	"time"
 )
 
 // Telnet, START_TLS (draft-altman-telnet-starttls-02; RFC 854 for the commands), where IAC is
 // ff, and the option is 46:
 //
-//	C: ff fb 2e            IAC WILL START_TLS
 //	S: ff fd 18            IAC DO TERMINAL-TYPE
+//	C: ff fb 2e            IAC WILL START_TLS
 //	C: ff fc 18            IAC WONT TERMINAL-TYPE
 //	S: ff fd 2e            IAC DO START_TLS
 //	C: ff fa 2e 01 ff f0   IAC SB START_TLS FOLLOWS IAC SE
 //	S: ff fa 2e 01 ff f0   IAC SB START_TLS FOLLOWS IAC SE
 //	   <TLS>
 //
-// The server may say DO first: it crosses the client's WILL, and each is the answer to the
-// other. DONT refuses. All other options are refused, so that neither side believes in any when
-// TLS starts, and are negotiated inside TLS. Behind its FOLLOWS the client says nothing.
+// A server may begin with DO, which WILL answers. DONT refuses. All other options are refused,
+// so that neither side believes in any when TLS starts, and are negotiated inside TLS. Behind
+// its FOLLOWS the client says nothing.
 var _ = register(&Protocol{
 	Name:      "telnet",
 	Family:    Remote,
@@ -29,7 +32,7 @@ var _ = register(&Protocol{
 	Recognise: greetsLikeTelnet,
 	Upgrade:   upgradeTelnet,
 	Remarks: []Remark{
-		{"C: IAC WILL START_TLS", "the offer, or the answer to a server's DO"},
+		{"C: IAC WILL START_TLS", "the offer, unless the server begins with DO: then the answer"},
 		{"S: IAC DO START_TLS", "the server wants it; DONT refuses"},
 		{"C: IAC WONT", "other options wait until TLS is there"},
 		{"C: IAC SB START_TLS FOLLOWS", "what follows is TLS"},
@@ -86,17 +89,23 @@ func greetsLikeTelnet(b []byte) bool {
 
 func upgradeTelnet(c *Conn, o *Options) error {
 	c.Step(Upgrade)
-	if err := telnetSend(c, telnetWILL, telnetStartTLS); err != nil {
+	t := telnet{c: c, refused: map[[2]byte]bool{}}
+	// The server's DO may be on its way. WILL and FOLLOWS answer it at once, in one segment: C-Kermit
+	// reads ahead, and would take the beginning of TLS for Telnet if FOLLOWS came later.
+	spoke, err := c.speaks(autoWait)
+	if err == nil && !spoke {
+		err = t.offer()
+	}
+	if err != nil {
 		return err
 	}
-	refused := map[[2]byte]bool{}
-	for agreed := false; ; {
+	for {
 		command, option, data, err := readTelnet(c)
 		switch {
 		case err != nil:
 			return err
 		case command == telnetSB && option == telnetStartTLS:
-			if !agreed || data != telnetFollows {
+			if !t.agreed || data != telnetFollows {
 				return Unexpected(telnetText(command, option, data))
 			}
 			return nil
@@ -104,28 +113,83 @@ func upgradeTelnet(c *Conn, o *Options) error {
 			return Hinted(Refused(telnetText(command, option, "")), "few Telnet servers have START_TLS; TLS from the first byte has a port of its own, 992: tlsup "+
 				ldapURL("telnets", o.Host))
 		case option == telnetStartTLS && command == telnetDO:
-			if agreed {
-				continue
-			}
-			agreed = true
-			follows := []byte{telnetIAC, telnetSB, telnetStartTLS, telnetFollows[0], telnetIAC, telnetSE}
-			if err := c.WritePacket(telnetText(telnetSB, telnetStartTLS, telnetFollows), follows); err != nil {
-				return err
-			}
-		case (command == telnetDO || command == telnetWILL) && !agreed && !refused[[2]byte{command, option}]:
-			// Once: a server that asks again has not understood.
-			if refused[[2]byte{command, option}] = true; len(refused) > telnetMaxOptions {
-				return fmt.Errorf("%w: over %d options", ErrTooLong, telnetMaxOptions)
-			}
-			answer := byte(telnetWONT)
-			if command == telnetWILL {
-				answer = telnetDONT
-			}
-			if err := telnetSend(c, answer, option); err != nil {
-				return err
-			}
+			err = t.follow()
+		default:
+			err = t.refuse(command, option)
+		}
+		if err != nil {
+			return err
 		}
 	}
+}
+
+// telnet is the state of a negotiation.
+type telnet struct {
+	c       *Conn
+	offered bool // we have said WILL
+	agreed  bool // and FOLLOWS
+	refused map[[2]byte]bool
+}
+
+// offer says WILL, once.
+func (t *telnet) offer() error {
+	if t.offered {
+		return nil
+	}
+	t.offered = true
+	return telnetSend(t.c, telnetWILL, telnetStartTLS)
+}
+
+// follow answers DO: with FOLLOWS, and WILL if that has not been said.
+func (t *telnet) follow() error {
+	if t.agreed {
+		return nil
+	}
+	text, packet := telnetText(telnetSB, telnetStartTLS, telnetFollows), []byte{telnetIAC, telnetSB, telnetStartTLS, telnetFollows[0], telnetIAC, telnetSE}
+	if !t.offered {
+		text = telnetText(telnetWILL, telnetStartTLS, "") + ", " + text
+		packet = append([]byte{telnetIAC, telnetWILL, telnetStartTLS}, packet...)
+	}
+	t.offered, t.agreed = true, true
+	return t.c.WritePacket(text, packet)
+}
+
+// refuse answers whatever else the server says: it offers START_TLS, and refuses other options,
+// each once, since a server that asks again has not understood.
+func (t *telnet) refuse(command, option byte) error {
+	if err := t.offer(); err != nil {
+		return err
+	}
+	asked := [2]byte{command, option}
+	if command != telnetDO && command != telnetWILL || t.agreed || t.refused[asked] {
+		return nil
+	}
+	if t.refused[asked] = true; len(t.refused) > telnetMaxOptions {
+		return fmt.Errorf("%w: over %d options", ErrTooLong, telnetMaxOptions)
+	}
+	answer := byte(telnetWONT)
+	if command == telnetWILL {
+		answer = telnetDONT
+	}
+	return telnetSend(t.c, answer, option)
+}
+
+// speaks reports whether the server says anything within a time. What it says stays in the
+// buffer.
+func (c *Conn) speaks(within time.Duration) (bool, error) {
+	if len(c.rest()) > 0 {
+		return true, nil
+	}
+	if wait := time.Now().Add(within); c.deadline.IsZero() || wait.Before(c.deadline) {
+		c.conn.SetReadDeadline(wait)
+		defer func() { c.conn.SetReadDeadline(c.deadline) }()
+		err := c.fill()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return false, nil // if that is the context's end, the next write meets it
+		}
+		return err == nil, err
+	}
+	return true, nil // there is no time to speak first
 }
 
 // telnetSend sends a command with an option.

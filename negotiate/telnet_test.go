@@ -1,8 +1,13 @@
 package negotiate
 
 import (
+	"context"
+	"io"
+	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 func FuzzTelnet(f *testing.F) { fuzzUpgrade(f, "telnet") }
@@ -47,4 +52,31 @@ func TestTelnetRecognise(t *testing.T) {
 			t.Errorf("%q: %v", greeting, got)
 		}
 	}
+}
+
+// TestTelnetSilent meets a server that waits for the client.
+func TestTelnetSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server := net.Pipe()
+		defer client.Close()
+		defer server.Close()
+		go func() {
+			for _, move := range []struct{ hear, say string }{{"\xff\xfb.", "\xff\xfd."}, {"\xff\xfa.\x01\xff\xf0", "\xff\xfa.\x01\xff\xf0"}} {
+				heard := make([]byte, len(move.hear))
+				if _, err := io.ReadFull(server, heard); err != nil || string(heard) != move.hear {
+					t.Errorf("the client says %q (%v), want %q", heard, err, move.hear)
+				}
+				io.WriteString(server, move.say)
+			}
+		}()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		start := time.Now()
+		if _, err := Client(ctx, client, Find("telnet"), &Options{Host: "mail.example.org"}); err != nil {
+			t.Fatal(err)
+		}
+		if d := time.Since(start); d != autoWait {
+			t.Errorf("the client speaks first after %v, want %v", d, autoWait)
+		}
+	})
 }

@@ -4,7 +4,7 @@
 # leaves none of the servers running: the tests start their own.
 set -eu
 
-servers="postfix dovecot-core dovecot-imapd dovecot-pop3d dovecot-lmtpd prosody postgresql mariadb-server slapd nut-server libnss3-tools qemu-utils nats-server tigervnc-standalone-server xrdp dovecot-managesieved vsftpd inn2 inspircd cups-daemon syncplay-server quassel-core"
+servers="postfix dovecot-core dovecot-imapd dovecot-pop3d dovecot-lmtpd prosody postgresql mariadb-server slapd nut-server libnss3-tools qemu-utils nats-server tigervnc-standalone-server xrdp dovecot-managesieved vsftpd inn2 inspircd cups-daemon syncplay-server quassel-core ckermit"
 tools="gnutls-bin mandoc ncat openssl socat tmux"
 units="postfix dovecot prosody postgresql mariadb slapd nut-server nats-server xrdp xrdp-sesman vsftpd inn2 inspircd cups quasselcore"
 

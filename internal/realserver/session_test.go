@@ -24,10 +24,13 @@ type session struct {
 	r    *bufio.Reader
 }
 
-// dial connects to the port for a scheme.
+// dial connects to the port for a scheme. A server may close its port between connections.
 func dial(t *testing.T, s *Server, scheme string) net.Conn {
 	t.Helper()
 	conn, err := net.Dial("tcp", s.Addr(scheme))
+	for deadline := time.Now().Add(limit); err != nil && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		conn, err = net.Dial("tcp", s.Addr(scheme))
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
