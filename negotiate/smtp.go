@@ -72,12 +72,13 @@ var smtpRemarks = []Remark{
 const smtpNote = "Inside TLS the server is silent: say EHLO again, what it offered before no longer counts."
 
 // greetsLikeSMTP returns a function that recognises a 220 greeting which names the
-// protocol, or names none.
+// protocol, or names none, and a 554 that names it: Postfix, from 3.9 on, answers
+// "554 5.5.0 Error: SMTP protocol synchronization" to a ClientHello.
 func greetsLikeSMTP(protocol string) func([]byte) bool {
 	return func(b []byte) bool {
 		upper := bytes.ToUpper(b)
 		if !bytes.HasPrefix(upper, []byte("220")) {
-			return false
+			return bytes.HasPrefix(upper, []byte("554")) && bytes.Contains(upper, []byte(" "+protocol+" "))
 		}
 		if bytes.Contains(upper, []byte("LMTP")) {
 			return protocol == "LMTP"

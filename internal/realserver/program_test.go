@@ -98,21 +98,25 @@ func (r result) must(t *testing.T, status int, stdout string, stderr ...string) 
 // target is the URL of a scheme's port.
 func (s *Server) target(scheme string) string { return scheme + "://" + s.Addr(scheme) }
 
-// A talk is a whole session: what the user sends, and a part of what has to come back.
-type talk struct{ input, answer string }
-
-func talkOf(scheme string) talk {
+// turnsOf returns a whole session with a scheme's port.
+func turnsOf(t *testing.T, scheme string) []turn {
+	var turns []turn
+	if p := find(t, scheme); p.Upgrade == nil && p.Lines {
+		turns = []turn{{"", "\r\n"}} // the greeting
+	}
 	switch strings.TrimSuffix(scheme, "s") {
 	case "smtp", "submission":
-		return talk{"EHLO client.example.org\r\nQUIT\r\n", "\r\n221 2.0.0 Bye\r\n"}
+		return append(turns, turn{"EHLO client.example.org\r\n", "\r\n250 "}, turn{"QUIT\r\n", "221 2.0.0 Bye\r\n"})
 	case "lmtp":
-		return talk{"LHLO client.example.org\r\nQUIT\r\n", "\r\n221 2.0.0 Bye\r\n"}
+		return append(turns, turn{"LHLO client.example.org\r\n", "\r\n250 "}, turn{"QUIT\r\n", "221 2.0.0 Bye\r\n"})
 	case "imap":
-		return talk{"a LOGIN " + User + " " + Password + "\r\nb SELECT INBOX\r\nc LOGOUT\r\n", "\r\nc OK "}
+		return append(turns, turn{"a LOGIN " + User + " " + Password + "\r\n", "a OK "},
+			turn{"b SELECT INBOX\r\n", "b OK "}, turn{"c LOGOUT\r\n", "c OK "})
 	case "pop3":
-		return talk{"USER " + User + "\r\nPASS " + Password + "\r\nSTAT\r\nQUIT\r\n", "\r\n+OK Logging out.\r\n"}
+		return append(turns, turn{"USER " + User + "\r\n", "+OK"}, turn{"PASS " + Password + "\r\n", "+OK"},
+			turn{"STAT\r\n", "+OK 1 "}, turn{"QUIT\r\n", "+OK Logging out.\r\n"})
 	}
-	return talk{stream(scheme) + "</stream:stream>", "</stream:features></stream:stream>"}
+	return append(turns, turn{stream(scheme), "</stream:features>"}, turn{"</stream:stream>", "</stream:stream>"})
 }
 
 // testProgram leads a session with each port through the program's stdin and stdout, and
@@ -121,20 +125,29 @@ func testProgram(t *testing.T, s *Server) {
 	for _, scheme := range s.program.schemes {
 		t.Run(scheme, func(t *testing.T) {
 			t.Parallel()
-			p, talk := find(t, scheme), talkOf(scheme)
-			run := func(options ...string) result {
-				if p.Names == negotiate.ServiceDomain {
-					options = append(options, "--starttls-name", Domain)
-				}
-				return tlsup(t, talk.input, append(options, s.target(scheme))...)
+			p, turns := find(t, scheme), turnsOf(t, scheme)
+			last := turns[len(turns)-1].hear
+			target := []string{s.target(scheme)}
+			if p.Names == negotiate.ServiceDomain {
+				target = append(target, "--starttls-name", Domain)
 			}
-			// These servers drop the answers that they owe when close_notify arrives.
-			run("--no-half-close", "--x509cafile", s.CAFile()).must(t, 0, talk.answer)
-			run("--no-half-close", "--x509cafile", s.CAFile(), "--verify-hostname", Domain).must(t, 0, talk.answer)
+			trusting := append(target, "--x509cafile", s.CAFile())
+			tlsupTurns(t, turns, trusting...).must(t, 0, last)
+			tlsupTurns(t, turns, append(trusting, "--verify-hostname", Domain)...).must(t, 0, last)
+
+			// All at once. These servers drop the answers that they owe when close_notify
+			// arrives, and Postfix takes no command ahead of its answer to EHLO.
+			if s.program.name != postfix.name {
+				var said string
+				for _, turn := range turns {
+					said += turn.say
+				}
+				tlsup(t, said, append(trusting, "--no-half-close")...).must(t, 0, last)
+			}
 
 			verify := s.Addr(scheme) + ": verify: "
-			run().must(t, 6, "", verify, "throwaway authority")
-			got := run("--x509cafile", s.CAFile(), "--sni-hostname", Domain, "--verify-hostname", "mail.example.com")
+			tlsup(t, "", target...).must(t, 6, "", verify, "throwaway authority")
+			got := tlsup(t, "", append(trusting, "--sni-hostname", Domain, "--verify-hostname", "mail.example.com")...)
 			got.must(t, 6, "", verify, "mail.example.com")
 			if p.Upgrade != nil {
 				got := tlsup(t, "", "--x509cafile", s.CAFile(), "tls://"+s.Addr(scheme))

@@ -1,6 +1,7 @@
 package realserver
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -9,7 +10,8 @@ import (
 	"testing"
 )
 
-// A turn is what the user says, and what has to come back before the user goes on.
+// A turn is what the user says, and what has to come back before the user goes on, behind
+// whatever else.
 type turn struct{ say, hear string }
 
 // tlsupTurns runs the program with a user who waits for each answer, for servers that forget
@@ -20,9 +22,9 @@ func tlsupTurns(t *testing.T, turns []turn, args ...string) result {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*limit)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, binary, args...)
+	cmd := exec.CommandContext(ctx, binary, append([]string{"--timeout", limit.String()}, args...)...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	stdin, err := cmd.StdinPipe()
@@ -37,20 +39,24 @@ func tlsupTurns(t *testing.T, turns []turn, args ...string) result {
 		t.Fatal(err)
 	}
 	var heard []byte
+	r := bufio.NewReader(stdout)
 	for _, turn := range turns {
 		if _, err := io.WriteString(stdin, turn.say); err != nil {
 			t.Error(err)
 		}
-		answer := make([]byte, len(turn.hear))
-		n, err := io.ReadFull(stdout, answer)
-		heard = append(heard, answer[:n]...)
-		if err != nil && len(answer) > 0 {
-			t.Error(err)
+		for from := len(heard); err == nil && !bytes.Contains(heard[from:], []byte(turn.hear)); {
+			var b byte
+			if b, err = r.ReadByte(); err == nil {
+				heard = append(heard, b)
+			}
+		}
+		if err != nil {
+			t.Errorf("%v, while %q was due", err, turn.hear)
 			break
 		}
 	}
 	stdin.Close()
-	rest, err := io.ReadAll(stdout)
+	rest, err := io.ReadAll(r)
 	if err != nil {
 		t.Error(err)
 	}
