@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -91,7 +92,11 @@ func TestDemo(t *testing.T) {
 		t.Run(p.Name, func(t *testing.T) {
 			text := quietly(t, "demo", p.Name)
 			clear, inside, ok := strings.Cut(text, "\nInside TLS:\n")
-			if !ok || !strings.Contains(clear, "\nThe handshake:\n  TLS 1.3, ") {
+			version := "TLS 1.3"
+			if p.MaxVersion != 0 {
+				version = tls.VersionName(p.MaxVersion)
+			}
+			if !ok || !strings.Contains(clear, "\nThe handshake:\n  "+version+", ") {
 				t.Error("no session")
 			}
 			if p.Upgrade != nil && !exchanged.MatchString(clear) {

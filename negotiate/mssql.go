@@ -1,6 +1,7 @@
 package negotiate
 
 import (
+	"bytes"
 	"crypto/tls"
 	"encoding/binary"
 	"errors"
@@ -45,6 +46,7 @@ var _ = register(&Protocol{
 	MaxVersion: tls.VersionTLS12,
 	Upgrade:    upgradeMSSQL,
 	Wrap:       func(conn net.Conn) Wrapper { return &tdsWrapper{Conn: conn} },
+	Packet:     tdsPacket,
 	Remarks: []Remark{
 		{"C: PRELOGIN", "a packet of type 12; ENCRYPTION on wants TLS for all that follows, not for the login alone"},
 		{"S: PRELOGIN", "on or required is the go-ahead: the handshake follows, in packets of type 12 both ways until it is done"},
@@ -63,10 +65,12 @@ var _ = register(&Protocol{
 	ALPN:    []string{"tds/8.0"},
 	Specs:   []string{"MS-TDS 3.2.5"},
 	Sibling: "mssql",
+	Packet:  tdsPacket,
 	Note:    "Inside TLS the server is silent: the client begins with PRELOGIN, as it would in the clear. " + tdsNote,
 })
 
-const tdsNote = "What follows are packets, not lines: for other clients there is the tunnel."
+const tdsNote = "What follows are packets, not lines, and each of the client's goes into a TLS record of its own, as the server wants it: " +
+	"for other clients there is the tunnel."
 
 // Packets (MS-TDS 2.2.3.1).
 const (
@@ -74,9 +78,14 @@ const (
 	tdsReply    = 0x04 // type
 	tdsLast     = 0x01 // status
 
-	tdsHeader    = 8    // bytes
-	tdsMaxPacket = 4096 // bytes with the header, before another size is agreed on
+	tdsHeader    = 8     // bytes
+	tdsMaxPacket = 4096  // bytes with the header, before another size is agreed on
+	tdsMaxInside = 32767 // bytes with the header, of any packet
 )
+
+// tdsRequests are the types of a client's packets: SQL batch, login of old, RPC, attention, bulk
+// load, federated authentication, transaction manager request, LOGIN7, SSPI, PRELOGIN.
+var tdsRequests = []byte{1, 2, 3, 6, 7, 8, 14, 16, 17, 18}
 
 // tdsMaxMessage is how long the answer to PRELOGIN may be, in bytes without headers.
 const tdsMaxMessage = 16 << 10
@@ -215,6 +224,21 @@ func tdsErrorText(message []byte) (text string, ok bool) {
 		units[i] = binary.LittleEndian.Uint16(rest[2*i:])
 	}
 	return fmt.Sprintf("%d: %s", number, string(utf16.Decode(units))), true
+}
+
+// tdsPacket finds the end of a client's packet (Protocol.Packet). SQL Server drops a connection,
+// without a word, when a packet is split over TLS records, or shares one with another.
+func tdsPacket(data []byte) int {
+	if !bytes.Contains(tdsRequests, data[:1]) {
+		return -1
+	}
+	if len(data) < 4 {
+		return 0
+	}
+	if n := int(binary.BigEndian.Uint16(data[2:])); n >= tdsHeader && n <= tdsMaxInside {
+		return n
+	}
+	return -1
 }
 
 // tdsWrapper carries the handshake in packets of type PRELOGIN (MS-TDS 3.2.5.2).

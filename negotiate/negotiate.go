@@ -35,6 +35,8 @@
 //     exchanges PRELOGIN, Wrap gives a [Wrapper] that packs and unpacks, and whose
 //     HandshakeDone, called by [Upgraded.Finish], makes it transparent. MaxVersion rules
 //     out TLS 1.3, in which a server goes on with the handshake when the client's is done.
+//     Its servers want each packet of the session in a TLS record of its own: Packet finds
+//     where one ends.
 //   - HTTP (RFC 2817) answers the upgrading request inside TLS: Upgrade returns at
 //     the 101, Inside reads the answer from the TLS session, bounded like the rest.
 //   - VNC and NBD go on negotiating inside TLS: Upgrade returns at the server's
@@ -107,6 +109,11 @@ type Protocol struct {
 	// Inside, if not nil, exchanges what belongs to the upgrade inside TLS, before the session
 	// begins. Its errors are like Upgrade's.
 	Inside func(c *Conn, o *Options) error
+	// Packet, if not nil, tells how many bytes the packet has that data begins with: 0 if too
+	// little is there to tell, -1 if it is none. Each packet of the session is sent in a TLS record
+	// of its own, which servers that read by the record insist on; tls.Config needs
+	// DynamicRecordSizingDisabled for that.
+	Packet func(data []byte) int
 
 	// Remarks explain lines of the exchange.
 	Remarks []Remark
@@ -305,6 +312,9 @@ func (u *Upgraded) CloseWrite() error {
 func (u *Upgraded) Finish(ctx context.Context, session net.Conn) (net.Conn, error) {
 	if w, ok := u.Conn.(Wrapper); ok {
 		w.HandshakeDone()
+	}
+	if u.Protocol != nil && u.Protocol.Packet != nil {
+		session = &packetConn{Conn: session, length: u.Protocol.Packet}
 	}
 	if u.Protocol == nil || u.Protocol.Inside == nil {
 		return session, nil

@@ -88,12 +88,21 @@ func (s *Session) CloseWrite() error {
 	}
 	defer close(s.notified)
 	_, s.notifyErr = s.under.collected(func() (int, error) {
-		err := s.TLS.CloseWrite()
+		err := s.closeWrite()
 		s.under.SetWriteDeadline(time.Time{})
 		return 0, err
 	})
 	s.under.SetWriteDeadline(time.Unix(1, 0)) // as crypto/tls leaves it: nothing follows
 	return s.notifyErr
+}
+
+// closeWrite has the upgrade's connection, which may keep the beginning of a packet, send it
+// first.
+func (s *Session) closeWrite() error {
+	if c, ok := s.Conn.(interface{ CloseWrite() error }); ok {
+		return c.CloseWrite()
+	}
+	return s.TLS.CloseWrite()
 }
 
 // Close sends close_notify if that has not been done, waits for it for closeWait at most,

@@ -1,6 +1,7 @@
 package testserver
 
 import (
+	"bytes"
 	"crypto/tls"
 	"encoding/binary"
 	"errors"
@@ -121,6 +122,28 @@ func readTDS(r io.Reader) (kind byte, data string, err error) {
 		kind, all = header[0], append(all, packet...)
 		if header[1]&1 == 1 {
 			return kind, string(all), nil
+		}
+	}
+}
+
+// readTDSInside reads a message inside TLS. Like the real server this one hangs up on a packet that
+// is not whole in one TLS record, and alone there; crypto/tls reads one record at a time.
+func readTDSInside(c *conn) (kind byte, data string, err error) {
+	var all []byte
+	for record := make([]byte, 1<<14); ; {
+		n, err := c.Conn.Read(record)
+		if n == 0 && err != nil { // a record can come with the end behind it
+			return 0, "", err
+		}
+		if n < 8 || int(binary.BigEndian.Uint16(record[2:])) != n {
+			return 0, "", fmt.Errorf("a record of %d bytes that is no packet", n)
+		}
+		all = append(all, record[:n]...)
+		if record[1]&1 == 1 {
+			return readTDS(bytes.NewReader(all))
+		}
+		if len(all) > tdsMaxMessage {
+			return 0, "", errors.New("a message without end")
 		}
 	}
 }
@@ -302,7 +325,7 @@ func mssqlSession(c *conn) error {
 		if c.negotiatedProtocol() != "tds/8.0" {
 			return errors.New("not the protocol ID")
 		}
-		kind, message, err := readTDS(c.r)
+		kind, message, err := readTDSInside(c)
 		if err != nil {
 			return err
 		}
@@ -313,7 +336,7 @@ func mssqlSession(c *conn) error {
 			return err
 		}
 	}
-	kind, message, err := readTDS(c.r)
+	kind, message, err := readTDSInside(c)
 	if err != nil {
 		return err
 	}
@@ -328,7 +351,7 @@ func mssqlSession(c *conn) error {
 		return err
 	}
 	for {
-		kind, message, err := readTDS(c.r)
+		kind, message, err := readTDSInside(c)
 		if err != nil {
 			return err
 		}

@@ -88,7 +88,8 @@ func TestMSSQLClient(t *testing.T) {
 				db := sql.OpenDB(mssql.NewConnectorConfig(config))
 				defer db.Close()
 				var got int
-				err = db.QueryRowContext(t.Context(), "SELECT 1").Scan(&got)
+				long := strings.Repeat(" ", 10_000) // a message of many packets
+				err = db.QueryRowContext(t.Context(), "SELECT 1"+long).Scan(&got)
 				var refused mssql.Error
 				if got != want || want == 1 && err != nil || want == 0 && (!errors.As(err, &refused) || refused.Number != 18456) {
 					t.Errorf("password %s: %d, %v", password, got, err)
@@ -105,6 +106,26 @@ func TestTDS8ALPN(t *testing.T) {
 	io.WriteString(session, tdsMessage(tdsPrelogin, mssqlPrelogin(1)))
 	if got, err := io.ReadAll(session); len(got) > 0 {
 		t.Errorf("the server said %q, %v", got, err)
+	}
+}
+
+// TestMSSQLRecords: a packet that is not whole in one TLS record, or not alone, ends the session.
+func TestMSSQLRecords(t *testing.T) {
+	login := tdsMessage(tdsPrelogin, mssqlPrelogin(1))
+	for name, records := range map[string][]string{
+		"split":    {login[:20], login[20:]},
+		"together": {login + tdsMessage(tdsLogin7, mssqlLogin(tds80, User, Password))},
+		"too long": {login + "x"},
+		"short":    {"\x12\x01"},
+	} {
+		s, conn := dial(t, "tds8")
+		session := tls.Client(conn, &tls.Config{ServerName: Host, RootCAs: s.CA.Pool(), NextProtos: []string{"tds/8.0"}})
+		for _, r := range records {
+			io.WriteString(session, r)
+		}
+		if got, err := io.ReadAll(session); len(got) > 0 {
+			t.Errorf("%s: the server said %q, %v", name, got, err)
+		}
 	}
 }
 

@@ -72,8 +72,9 @@ type Config struct {
 func Load(s Settings) (*Config, error) {
 	c := &Config{
 		sni: s.SNI, verifyName: s.VerifyName, insecure: s.Insecure,
-		// The verification is Client's VerifyConnection.
-		shared: &tls.Config{InsecureSkipVerify: true},
+		// The verification is Client's VerifyConnection. Records are as large as what is written: some
+		// servers want a packet whole in one.
+		shared: &tls.Config{InsecureSkipVerify: true, DynamicRecordSizingDisabled: true},
 	}
 	steps := []func(*Settings) error{
 		c.loadVersions, c.loadCiphers, c.loadGroups, c.loadALPN, c.loadNames, c.loadAnchors, c.loadKeys,
@@ -234,7 +235,7 @@ func checkName(option, name string) error {
 	for _, r := range name {
 		switch {
 		case r >= 0x80:
-			return fmt.Errorf("%s %s: a name has to be ASCII here, other scripts are written as xn--...", option, quote.Short(name))
+			return fmt.Errorf("%s %s: a name has to be ASCII here, with other scripts in their xn-- form", option, quote.Short(name))
 		case r >= '0' && r <= '9', r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r == '.', r == '-', r == '_':
 		default:
 			return fmt.Errorf("%s %s: %q cannot be part of a name", option, quote.Short(name), r)
