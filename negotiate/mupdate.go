@@ -73,8 +73,8 @@ func upgradeMUPDATE(c *Conn, _ *Options) error {
 	return Unexpected(answer.line)
 }
 
-// readMUPDATE reads a response of one line (RFC 3656, 3). One that refuses, tagged or not, is
-// an error.
+// readMUPDATE reads a response of one line (RFC 3656, 3, and ACAP's are built alike). One that
+// refuses, tagged or not, is an error.
 func readMUPDATE(c *Conn) (imapLine, error) {
 	line, err := c.ReadLine()
 	if err != nil {
