@@ -53,8 +53,11 @@ var _ = register(&Protocol{
 	Lines:   true,
 })
 
-// greetsLikePOP3 recognises a positive greeting; -ERR would say too little.
+// greetsLikePOP3 recognises a positive greeting; -ERR alone would say too little.
 func greetsLikePOP3(b []byte) bool {
+	if bytes.HasPrefix(b, []byte("-ERR Input buffer full")) {
+		return true // Dovecot, if a ClientHello comes ahead of its greeting
+	}
 	rest, ok := bytes.CutPrefix(b, []byte("+OK"))
 	return ok && (len(rest) == 0 || rest[0] == ' ' || rest[0] == '\r' || rest[0] == '\n')
 }

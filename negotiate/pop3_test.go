@@ -112,16 +112,17 @@ func FuzzAPOPStamp(f *testing.F) {
 
 func TestRecognisePOP3(t *testing.T) {
 	for greeting, want := range map[string]bool{
-		"+OK POP3 ready\r\n": true,
-		"+OK\r\n":            true,
-		"+OK\n":              true,
-		"+OK":                true,
-		"+OKAY\r\n":          false,
-		"+ok ready\r\n":      false,
-		"-ERR no\r\n":        false,
-		"+O":                 false,
-		"":                   false,
-		"* OK ready\r\n":     false,
+		"+OK POP3 ready\r\n":                   true,
+		"+OK\r\n":                              true,
+		"+OK\n":                                true,
+		"+OK":                                  true,
+		"+OKAY\r\n":                            false,
+		"+ok ready\r\n":                        false,
+		"-ERR no\r\n":                          false,
+		"-ERR Input buffer full, aborting\r\n": true, // Dovecot
+		"+O":                                   false,
+		"":                                     false,
+		"* OK ready\r\n":                       false,
 	} {
 		checkRecognised(t, "pop3", greeting, want)
 	}

@@ -5,7 +5,7 @@ import "testing"
 func FuzzSMTP(f *testing.F) { fuzzUpgrade(f, "smtp") }
 func FuzzLMTP(f *testing.F) { fuzzUpgrade(f, "lmtp") }
 
-func TestSMTPRecognise(t *testing.T) {
+func TestRecogniseSMTP(t *testing.T) {
 	for _, test := range []struct {
 		greeting   string
 		smtp, lmtp bool
@@ -20,9 +20,7 @@ func TestSMTPRecognise(t *testing.T) {
 		{"", false, false},
 	} {
 		for name, want := range map[string]bool{"smtp": test.smtp, "lmtp": test.lmtp} {
-			if Find(name).Recognise([]byte(test.greeting)) != want {
-				t.Errorf("%q: recognised as %s: %v", test.greeting, name, !want)
-			}
+			checkRecognised(t, name, test.greeting, want)
 		}
 	}
 }
