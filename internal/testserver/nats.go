@@ -57,17 +57,10 @@ func natsSession(c *conn) error {
 		}
 		switch operation, arguments := strings.ToUpper(words[0]), words[1:]; {
 		case operation == "CONNECT":
-			options := struct {
-				Verbose    bool
-				User, Pass string
-			}{Verbose: true}
-			if json.Unmarshal([]byte(strings.TrimSpace(line[len("CONNECT"):])), &options) != nil {
-				return natsFail(c, "Parser Error")
+			if verbose, err = natsConnect(line[len("CONNECT"):]); err != nil {
+				return natsFail(c, err.Error())
 			}
-			if options.User != User || options.Pass != Password {
-				return natsFail(c, "Authorization Violation")
-			}
-			connected, verbose = true, options.Verbose
+			connected = true
 		case operation == "PING" && len(arguments) == 0:
 			if err := c.send("PONG"); err != nil {
 				return err
@@ -116,6 +109,21 @@ func natsSession(c *conn) error {
 type natsFault string
 
 func (f natsFault) Error() string { return string(f) }
+
+// natsConnect checks the options of CONNECT, and tells whether the client wants to hear "+OK".
+func natsConnect(object string) (verbose bool, err error) {
+	options := struct {
+		Verbose    bool
+		User, Pass string
+	}{Verbose: true}
+	switch {
+	case json.Unmarshal([]byte(strings.TrimSpace(object)), &options) != nil:
+		return false, natsFault("Parser Error")
+	case options.User != User || options.Pass != Password:
+		return false, natsFault("Authorization Violation")
+	}
+	return options.Verbose, nil
+}
 
 // natsPayload reads a message of that length, and the line end behind it.
 func natsPayload(c *conn, length string) (string, error) {

@@ -1,6 +1,7 @@
 package testserver
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -67,9 +68,16 @@ func readTelnet(c *conn) (string, error) {
 	}
 }
 
+// byteByByte leaves for the handshake what follows the client's FOLLOWS: the client may have
+// the server's by then, and start TLS at once.
+type byteByByte struct{ io.Reader }
+
+func (r byteByByte) Read(p []byte) (int, error) { return r.Reader.Read(p[:min(len(p), 1)]) }
+
 // telnetUpgrade asks for START_TLS (draft-altman-telnet-starttls-02), and for the terminal's
 // type, without which it can do. A client that will not start TLS is sent away.
 func telnetUpgrade(c *conn) error {
+	c.r = bufio.NewReader(byteByByte{c.Conn})
 	if err := telnetSend(c, telnetIAC, telnetDO, telnetTerminalType, telnetIAC, telnetDO, telnetTLS); err != nil {
 		return err
 	}

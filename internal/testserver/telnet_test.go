@@ -17,7 +17,7 @@ func TestTelnetClear(t *testing.T) {
 		"at once":      {"C: \xff\xfb\x2e" + telnetTestFollows, "S: " + telnetTestFollows},
 		"others first": {"C: \xff\xfb\x18", "S: \xff\xfe\x18", "C: \xff\xfd\x01", "S: \xff\xfc\x01", "C: \xff\xfa\x18\x00\xff\xf0x\xff\xf1", "C: \xff\xfb\x2e", "S: " + telnetTestFollows},
 		"refused":      {"C: \xff\xfc\x2e", "S: Not without TLS\r\n", "close"},
-		"too long":     {"C: \xff\xfa\x18" + string(make([]byte, telnetMax)), "close"},
+		"too long":     {"C: \xff\xfa\x18" + string(make([]byte, telnetMax-2)), "close"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
