@@ -45,8 +45,9 @@ var _ = register(&Protocol{
 		"What it offered before no longer counts.",
 })
 
-// sieveGreeting matches a line with one of the capabilities that servers have (RFC 5804, 1.7).
-var sieveGreeting = regexp.MustCompile(`(?i)^"(IMPLEMENTATION|SIEVE|SASL|STARTTLS|NOTIFY|LANGUAGE|VERSION|MAXREDIRECTS|RENAME|UNAUTHENTICATE|OWNER)"[ \r\n]`)
+// sieveGreeting matches a line with one of the capabilities that servers have (RFC 5804, 1.7), or
+// with which they end the session (1.3): Dovecot complains so of what it did not expect.
+var sieveGreeting = regexp.MustCompile(`(?i)^BYE (\([^)]*\) )?"|^"(IMPLEMENTATION|SIEVE|SASL|STARTTLS|NOTIFY|LANGUAGE|VERSION|MAXREDIRECTS|RENAME|UNAUTHENTICATE|OWNER)"[ \r\n]`)
 
 func upgradeSieve(c *Conn, _ *Options) error {
 	offered := false
