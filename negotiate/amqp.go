@@ -79,7 +79,7 @@ func upgradeAMQP(c *Conn, o *Options) error {
 		said = amqpHeaders[header]
 	}
 	return Hinted(fmt.Errorf("%w by this header, it would take %s", NotOffered("TLS"), said),
-		"TLS from the first byte has a port of its own, 5671: tlsup "+ldapURL("amqps", o.Host))
+		"TLS from the first byte has a port of its own, 5671: tlsup "+targetURL("amqps", o.Host))
 }
 
 // amqpText is a header for a person.

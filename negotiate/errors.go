@@ -57,7 +57,7 @@ var (
 	// ErrUnexpected: the server's answer has no place in the protocol.
 	ErrUnexpected = errors.New("unexpected answer")
 	// ErrTooLong: the server sent more than MaxBytes bytes or MaxLines lines.
-	ErrTooLong = errors.New("server sent too much before TLS")
+	ErrTooLong = errors.New("server sent too much in the upgrade")
 	// ErrClosed: the server closed the connection.
 	ErrClosed = errors.New("server closed the connection")
 	// ErrSilent: the time ran out while the server owed an answer.

@@ -118,26 +118,18 @@ func ldapHint(r ldapResponse, o *Options) error {
 	switch r.code {
 	case 2:
 		return Hinted(refused, "the server knows no StartTLS, or has no certificate; TLS from the first byte has a port of its own, 636: tlsup "+
-			ldapURL("ldaps", o.Host))
+			targetURL("ldaps", o.Host))
 	case 52:
 		return Hinted(refused, "the server knows StartTLS and can't do it now: look for its certificate")
 	case 10:
 		for _, uri := range r.referral {
 			u, err := url.Parse(uri)
 			if err == nil && (u.Scheme == "ldap" || u.Scheme == "ldaps") && checkDomain(u.Host) == nil {
-				return Hinted(refused, "the server sends us elsewhere: tlsup "+ldapURL(u.Scheme, u.Host))
+				return Hinted(refused, "the server sends us elsewhere: tlsup "+targetURL(u.Scheme, u.Host))
 			}
 		}
 	}
 	return refused
-}
-
-// ldapURL is a target with a host, or a host and a port.
-func ldapURL(scheme, host string) string {
-	if strings.Count(host, ":") > 1 && !strings.HasPrefix(host, "[") {
-		host = "[" + host + "]"
-	}
-	return scheme + "://" + host
 }
 
 // readLDAP reads a message whole. The library that decodes it is given no more bytes than

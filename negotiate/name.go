@@ -76,3 +76,11 @@ func checkDomain(name string) error {
 	}
 	return nil
 }
+
+// targetURL is a target with a host, or a host and a port.
+func targetURL(scheme, host string) string {
+	if strings.Count(host, ":") > 1 && !strings.HasPrefix(host, "[") {
+		host = "[" + host + "]"
+	}
+	return scheme + "://" + host
+}

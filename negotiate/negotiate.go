@@ -39,6 +39,7 @@
 //     where one ends.
 //   - HTTP (RFC 2817) answers the upgrading request inside TLS: Upgrade returns at
 //     the 101, Inside reads the answer from the TLS session, bounded like the rest.
+//   - IRC's registration waits for the end of the capability negotiation: Inside sends it.
 //   - VNC and NBD go on negotiating inside TLS: Upgrade returns at the server's
 //     acknowledgement. What follows is the session's own and reaches the user of a
 //     pipe; a tunnel finishes it in the client's place.

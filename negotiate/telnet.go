@@ -111,7 +111,7 @@ func upgradeTelnet(c *Conn, o *Options) error {
 			return nil
 		case option == telnetStartTLS && command == telnetDONT:
 			return Hinted(Refused(telnetText(command, option, "")), "few Telnet servers have START_TLS; TLS from the first byte has a port of its own, 992: tlsup "+
-				ldapURL("telnets", o.Host))
+				targetURL("telnets", o.Host))
 		case option == telnetStartTLS && command == telnetDO:
 			err = t.follow()
 		default:
