@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"os/signal"
 	"syscall"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -21,10 +20,6 @@ import (
 	"tlsup/negotiate"
 	"tlsup/pipe"
 )
-
-// afterCommand is how long the server is waited for once COMMAND has ended: nobody reads
-// its answer, but a connection that is closed too early takes with it what was sent.
-const afterCommand = 5 * time.Second
 
 // pipe connects, and carries bytes between the session and stdin and stdout, or COMMAND.
 func (p *program) pipe(c *cli.Context) error {
@@ -87,7 +82,7 @@ func (s *session) run(ctx context.Context, command *exec.Cmd) error {
 
 	var running *running
 	if command != nil {
-		if running, err = s.startCommand(command, conn); err != nil {
+		if running, err = s.startCommand(command); err != nil {
 			return err
 		}
 	} else {
@@ -189,7 +184,7 @@ func (s *session) explain(err error) error {
 	e := &connect.Error{Target: s.plan.target.Address(), Step: connect.Transfer, Err: err}
 	var cleartext *negotiate.CleartextError
 	switch {
-	case errors.As(err, &cleartext), errors.Is(err, pipe.ErrNotStarted):
+	case errors.As(err, &cleartext), errors.Is(err, pipe.ErrNotStarted), errors.Is(err, pipe.ErrNoLine):
 		e.Step = connect.Upgrade
 	case trust.RefusesClient(err):
 		// With TLS 1.3 the client's handshake is over before the server has seen its certificate.
@@ -226,7 +221,7 @@ type running struct {
 
 // startCommand starts the command with its stdin and stdout on the pipe, and forwards signals
 // to it. When it has ended, the server is not waited for much longer.
-func (s *session) startCommand(command *exec.Cmd, conn net.Conn) (*running, error) {
+func (s *session) startCommand(command *exec.Cmd) (*running, error) {
 	command.Stderr = os.Stderr
 	stdin, err := command.StdinPipe()
 	if err != nil {
@@ -248,7 +243,8 @@ func (s *session) startCommand(command *exec.Cmd, conn net.Conn) (*running, erro
 		}
 	}()
 	r := &running{command: command, stdin: stdin, stdout: stdout, done: make(chan error, 1)}
-	s.pipe.In, s.pipe.Out = stdout, &commandInput{Writer: stdin}
+	gone := make(chan struct{})
+	s.pipe.In, s.pipe.Out, s.pipe.Gone = stdout, &commandInput{Writer: stdin}, gone
 	go func() {
 		// Process.Wait, not Cmd.Wait, which would close the pipe with output still in it.
 		state, err := command.Process.Wait()
@@ -256,7 +252,7 @@ func (s *session) startCommand(command *exec.Cmd, conn net.Conn) (*running, erro
 		if err == nil && !state.Success() {
 			err = &exec.ExitError{ProcessState: state}
 		}
-		conn.SetReadDeadline(time.Now().Add(afterCommand))
+		close(gone)
 		r.done <- err
 	}()
 	return r, nil

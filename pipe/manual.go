@@ -23,6 +23,9 @@ const (
 // ErrNotStarted tells that a manual session ended before TLS was started.
 var ErrNotStarted = errors.New("server closed the connection before TLS was started")
 
+// ErrNoLine tells that no line matched After while the server was waited for.
+var ErrNoLine = errors.New("no line from the server matched in time")
+
 // Manual says when a manual session starts TLS, and how.
 type Manual struct {
 	// StartTLS runs the handshake on the connection that RunManual was given.
@@ -42,10 +45,11 @@ type Manual struct {
 func (p *Pipe) RunManual(ctx context.Context, clear net.Conn, m Manual) error {
 	p.init()
 	defer close(p.done)
-	start := &order{pipe: p, given: make(chan struct{})}
+	start := &order{pipe: p, given: make(chan struct{}), ended: make(chan struct{})}
 	p.conn = clearConn{clear}
 	go p.send(func() bool {
 		if m.After != nil && !p.Terminal {
+			close(start.ended)
 			start.wait(nil)
 			return false
 		}
@@ -90,6 +94,7 @@ func (p *Pipe) clearPhase(ctx context.Context, clear net.Conn, m Manual, start *
 	go func() { p.download <- p.receive(clear, cut) }()
 	idle := p.watchIdle()
 	given, reading := start.given, true
+	ended, linger := start.ended, (<-chan time.Time)(nil)
 	for given != nil || reading {
 		select {
 		case <-ctx.Done():
@@ -101,8 +106,15 @@ func (p *Pipe) clearPhase(ctx context.Context, clear net.Conn, m Manual, start *
 				return err
 			}
 			return p.lastWords(ctx, err)
+		case <-ended:
+			ended = nil
+			if p.Linger >= 0 {
+				linger = time.After(p.Linger)
+			}
+		case <-linger:
+			return ErrNoLine
 		case <-given:
-			given = nil
+			given, linger = nil, nil
 			clear.SetReadDeadline(past)
 		case err := <-p.download:
 			reading = false
@@ -123,6 +135,7 @@ func (p *Pipe) clearPhase(ctx context.Context, clear net.Conn, m Manual, start *
 type order struct {
 	pipe  *Pipe
 	given chan struct{}
+	ended chan struct{} // closed when the input has ended without giving it
 }
 
 // give stops the input, which can't be sent on until the handshake is done. It reports

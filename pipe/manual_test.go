@@ -346,6 +346,47 @@ func TestManualAnswerToTheLine(t *testing.T) {
 	})
 }
 
+// TestManualLinger: a line that does not come is waited for as long as the peer is.
+func TestManualLinger(t *testing.T) {
+	bubble(t, "no line", func(t *testing.T) {
+		a, b := net.Pipe()
+		start := time.Now()
+		r := runManual(t, t.Context(), &Pipe{In: strings.NewReader(""), Linger: time.Minute}, Manual{After: ready}, a, b)
+		want(t, r.end(), ErrNoLine)
+		inFakeTime(t, start, time.Minute)
+	})
+	bubble(t, "a line in time", func(t *testing.T) {
+		a, b := net.Pipe()
+		var out buffer
+		r := runManual(t, t.Context(), &Pipe{In: strings.NewReader(""), Out: &out, Linger: time.Minute}, Manual{After: ready}, a, b)
+		time.Sleep(59 * time.Second)
+		r.serve(t, "", "220 go\r\n")
+		time.Sleep(30 * time.Second)
+		io.WriteString(r.server, "inside")
+		r.server.Close()
+		want(t, r.end(), nil)
+		equal(t, "output", out.String(), "220 go\r\ninside")
+	})
+}
+
+// TestManualGone: a command that has ended is waited with before TLS, and bounds the wait
+// inside.
+func TestManualGone(t *testing.T) {
+	bubble(t, "before the line", func(t *testing.T) {
+		gone := make(chan struct{})
+		var out buffer
+		r := manualPipe(t, &Pipe{In: strings.NewReader("STARTTLS\r\n"), Out: &out, Gone: gone}, Manual{After: ready})
+		expect(t, r.bare, "STARTTLS\r\n")
+		close(gone)
+		time.Sleep(time.Hour)
+		r.serve(t, "", "220 go\r\n")
+		want(t, (<-readAll(r.server)).err, nil)
+		start := time.Now()
+		want(t, r.end(), nil) // though the server does not close
+		inFakeTime(t, start, drain)
+	})
+}
+
 // TestManualBehindTheLine: cleartext behind the line that matched ends the session, and is
 // not shown.
 func TestManualBehindTheLine(t *testing.T) {

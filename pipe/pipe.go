@@ -79,6 +79,9 @@ type Pipe struct {
 	Linger time.Duration
 	// Idle ends a session in which nothing moves for so long. 0 means no bound.
 	Idle time.Duration
+	// Gone, if not nil, is closed when what is at the other end of In and Out has ended (a
+	// command): inside TLS the peer is then waited for 5 seconds at most.
+	Gone <-chan struct{}
 	// Notice, if not nil, is told what a person should know though it is no error.
 	Notice func(string)
 
@@ -163,6 +166,8 @@ func (p *Pipe) session(ctx context.Context) error {
 	idle := p.watchIdle()
 	var linger <-chan time.Time
 	var granted time.Duration // of Out's waits, on top of Linger
+	var grace <-chan time.Time
+	gone := p.Gone
 	upload := p.upload
 	for {
 		select {
@@ -185,9 +190,13 @@ func (p *Pipe) session(ctx context.Context) error {
 				continue
 			}
 			p.conn.SetReadDeadline(past)
+		case <-gone:
+			gone, grace = nil, time.After(drain)
+		case <-grace:
+			grace = nil
+			p.conn.SetReadDeadline(past)
 		case err := <-p.download:
-			// A deadline before the end of the input is the caller's: it does not want to wait
-			// for the peer.
+			// A deadline before the end of the input: Gone's.
 			if upload != nil && (err == nil || errors.Is(err, os.ErrDeadlineExceeded)) {
 				err = p.rest(ctx, idle, upload)
 			}

@@ -345,6 +345,20 @@ func TestInputFails(t *testing.T) {
 	})
 }
 
+// TestGone: when nobody is there any more, the peer is not waited for long.
+func TestGone(t *testing.T) {
+	bubble(t, "with the input still open", func(t *testing.T) {
+		gone := make(chan struct{})
+		r := runPipe(t, &Pipe{Out: io.Discard, Gone: gone, Linger: -1})
+		readAll(r.server)
+		time.Sleep(time.Hour)
+		start := time.Now()
+		close(gone)
+		want(t, r.end(), nil)
+		inFakeTime(t, start, drain+pause)
+	})
+}
+
 // writerFunc is an output.
 type writerFunc func([]byte) (int, error)
 
