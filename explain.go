@@ -24,14 +24,7 @@ import (
 	"tlsup/negotiate"
 )
 
-// list prints the table of protocols.
-func (p *program) list(c *cli.Context) error {
-	if c.NArg() > 0 {
-		return usagef("option --list takes no target")
-	}
-	return p.table()
-}
-
+// table prints the protocols.
 func (p *program) table() error {
 	w := tabwriter.NewWriter(text{p.stdout}, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "NAME\tPORT\tTLS\tIMPLICIT\tALPN\tSPECIFICATION\tWHAT IT IS")

@@ -43,7 +43,7 @@ TARGET is SCHEME://HOST[:PORT], or HOST[:PORT] with --starttls-proto PROTO
 
 const examplesText = `  tlsup smtp://mail.example.org
   printf 'a LOGOUT\r\n' | tlsup -v imap://mail.example.org
-  tlsup --starttls mail.example.org 25
+  tlsup --starttls --crlf mail.example.org 25
   tlsup demo
 `
 

@@ -101,7 +101,9 @@ func (p *program) watchSignals(cancel context.CancelCauseFunc) {
 	go func() {
 		for sig := range signals {
 			if child := p.child.Load(); child != nil {
-				child.Signal(sig)
+				if !sentToGroup(sig) {
+					child.Signal(sig)
+				}
 				continue
 			}
 			cancel(signalError{sig.(syscall.Signal)})

@@ -83,7 +83,11 @@ var conflicts = [][2]string{
 	{"ipv4", "ipv6"},
 	{"srv", "mx"},
 	{"srv", "port"},
+	{"list", "version"},
+	{"list", "port"},
 	{"proxy", "proxy-protocol"},
+	{"proxy", "ipv4"},
+	{"proxy", "ipv6"},
 	{"crlf", "no-crlf"},
 	{"half-close", "no-half-close"},
 }
@@ -135,9 +139,6 @@ type plan struct {
 // plan reads the options and operands. It opens files, but no connection. Its errors are
 // usageErrors.
 func (p *program) plan(c *cli.Context) (*plan, error) {
-	if err := checkConflicts(c); err != nil {
-		return nil, err
-	}
 	pl := &plan{manual: c.IsSet("starttls") || c.IsSet("starttls-after")}
 	err := pl.times(c)
 	if err != nil {
@@ -346,8 +347,13 @@ func (v *secondsValue) Set(s string) error {
 		d, err = time.ParseDuration(s)
 	}
 	const most = 10 * 365 * 24 * time.Hour
-	if err != nil || n != n || n > most.Seconds() || n < -most.Seconds() || d > most {
+	switch {
+	case err != nil || n != n:
 		v.bad = fmt.Errorf("%s is neither a number of seconds nor a duration like 1m30s", quote.Short(s))
+		return nil
+	case n > most.Seconds() || n < -most.Seconds() || d > most || d < -most:
+		v.bad = fmt.Errorf("%s is longer than ten years", quote.Short(s))
+		return nil
 	}
 	v.Duration = d
 	return nil

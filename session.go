@@ -23,9 +23,17 @@ import (
 
 // pipe connects, and carries bytes between the session and stdin and stdout, or COMMAND.
 func (p *program) pipe(c *cli.Context) error {
+	for _, name := range []string{"list", "version"} {
+		if c.Bool(name) && c.NArg() > 0 {
+			return usagef("option --%s takes no target", name)
+		}
+	}
+	if err := checkConflicts(c); err != nil {
+		return err
+	}
 	switch {
 	case c.Bool("list"):
-		return p.list(c)
+		return p.table()
 	case c.Bool("version"):
 		_, err := fmt.Fprintln(text{p.stdout}, "tlsup", versionText())
 		return err
@@ -100,7 +108,7 @@ func (s *session) run(ctx context.Context, command *exec.Cmd) error {
 	}
 	stopProgress()
 	if err == nil && s.tls != nil {
-		s.tls.Close()
+		err = s.close(ctx)
 	}
 	err = s.explain(err)
 	if running == nil {
@@ -111,6 +119,22 @@ func (s *session) run(ctx context.Context, command *exec.Cmd) error {
 		s.message.failure(err) // perhaps it failed for that
 	}
 	return status
+}
+
+// close closes the session, unless the context ends while a peer that does not read keeps
+// it waiting. What the peer makes of it is no error: both sides have ended.
+func (s *session) close(ctx context.Context) error {
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		s.tls.Close()
+	}()
+	select {
+	case <-closed:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // connect opens the session, or in manual mode the bare connection.
@@ -186,6 +210,8 @@ func (s *session) explain(err error) error {
 	switch {
 	case errors.As(err, &cleartext), errors.Is(err, pipe.ErrNotStarted), errors.Is(err, pipe.ErrNoLine):
 		e.Step = connect.Upgrade
+	case errors.Is(err, pipe.ErrResetBehind):
+		e.Hint = "a server may drop what it still owes when our side ends: --no-half-close"
 	case trust.RefusesClient(err):
 		// With TLS 1.3 the client's handshake is over before the server has seen its certificate.
 		e.Step, e.Hint = connect.Handshake, trust.HandshakeHint(err)

@@ -27,6 +27,7 @@ type Error struct {
 	Step     Step   // where it ended
 	Err      error  // why
 	Hint     string // what to do about it; "" where nothing is known
+	Heard    bool   // the server had said something
 }
 
 // Error gives step and reason, with what the server said quoted and escaped.
@@ -120,7 +121,7 @@ func Hinted(err error, hint string) error { return hinted{err, hint} }
 
 // explain gives err, as a protocol's file returned it, its step and plain words.
 func (c *Conn) explain(ctx context.Context, p *Protocol, err error) error {
-	e := &Error{Protocol: p.Name, Step: c.step, Err: err}
+	e := &Error{Protocol: p.Name, Step: c.step, Err: err, Heard: c.received > 0}
 	var h hinted
 	if errors.As(err, &h) {
 		err, e.Err, e.Hint = h.error, h.error, h.hint

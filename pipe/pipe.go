@@ -44,6 +44,10 @@ var errUnsent = errors.New("the peer closed the session before all input was sen
 // past is a deadline that ends a read at once.
 var past = time.Unix(1, 0)
 
+// ErrResetBehind tells that the peer reset the connection behind our close_notify: it may
+// have dropped what it still owed.
+var ErrResetBehind = errors.New("the peer reset the session behind our close_notify")
+
 const (
 	// bufSize is how many bytes are read at a time, each way.
 	bufSize = 128 << 10
@@ -215,6 +219,8 @@ func (p *Pipe) ended(err error) error {
 			p.Notice("the peer closed without close_notify: a cut can't be told from the end of its answer")
 		}
 		return nil
+	case errors.Is(err, syscall.ECONNRESET) && p.closed.Load():
+		return fmt.Errorf("%w: %w", ErrResetBehind, err)
 	}
 	return err
 }

@@ -266,7 +266,7 @@ func (t Target) upgradeError(err error) error {
 		e.Hint = "try " + t.Command(t.implicit())
 	case errors.Is(err, negotiate.ErrClosed) && !t.Protocol.Greets:
 		e.Hint = "the port may be for TLS from the first byte: " + t.Command(t.implicit())
-	case (errors.Is(err, negotiate.ErrSilent) || errors.Is(err, negotiate.ErrClosed)) && own.Step == negotiate.Greeting:
+	case (errors.Is(err, negotiate.ErrSilent) || errors.Is(err, negotiate.ErrClosed)) && own.Step == negotiate.Greeting && !own.Heard:
 		e.Hint = t.silentHint()
 	case errors.As(err, &answer) && first:
 		e.Hint = t.looksLike([]byte(answer.Text))

@@ -199,7 +199,20 @@ func (t Target) sentName(o *Options) string {
 // Command is a command line that reaches the target by another protocol.
 func (t Target) Command(p *negotiate.Protocol) string {
 	if t.Socket != "" {
-		return "tlsup " + p.Name + "://unix:" + t.Socket
+		return "tlsup " + shellWord(p.Name+"://unix:"+t.Socket)
 	}
-	return "tlsup " + p.Name + "://" + t.Address()
+	return "tlsup " + shellWord(p.Name+"://"+t.Address())
+}
+
+// shellWord quotes a word for a shell where it has to be, and makes it printable.
+func shellWord(word string) string {
+	if strings.Trim(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:@%+=,-") == "" {
+		return word
+	}
+	for _, r := range word {
+		if !strconv.IsPrint(r) {
+			return quote.Short(word) // no shell would read it back
+		}
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
