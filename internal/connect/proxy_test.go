@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -138,6 +139,49 @@ func TestHTTPProxyAnswers(t *testing.T) {
 			t.Errorf("answer %.40q: error %v, want %q", answer, err, want)
 		}
 	}
+}
+
+// FuzzProxyAnswer: whatever a proxy answers, no more than its bound is read, and nothing of
+// what stands behind the answer; only a 2xx of HTTP/1 is a yes.
+func FuzzProxyAnswer(f *testing.F) {
+	f.Add([]byte("HTTP/1.1 200 Connection established\r\nX: y\r\n\r\n220 mail"))
+	f.Add([]byte("HTTP/1.0 407 no\n\n"))
+	f.Add([]byte("220 mail ESMTP\r\n\r\n"))
+	f.Fuzz(func(t *testing.T, answer []byte) {
+		conn := &answering{rest: answer}
+		p := &Proxy{url: &url.URL{Scheme: "http", Host: "proxy:3128"}}
+		err := p.connectHTTP(conn, "mail.example.org:25")
+		read := answer[:len(answer)-len(conn.rest)]
+		if len(read) > maxProxyAnswer {
+			t.Errorf("read %d bytes", len(read))
+		}
+		if err != nil {
+			return
+		}
+		if !strings.HasPrefix(string(read), "HTTP/1.") || !strings.Contains(string(read), " 2") {
+			t.Errorf("%q is taken for a yes", read)
+		}
+		if i := strings.Index(string(read), "\n\r\n"); i >= 0 && i+3 != len(read) {
+			t.Errorf("%q was read, which goes on behind the answer", read)
+		}
+	})
+}
+
+// answering is a connection to a proxy that answers.
+type answering struct {
+	net.Conn
+	rest []byte
+}
+
+func (c *answering) Write(p []byte) (int, error) { return len(p), nil }
+
+func (c *answering) Read(p []byte) (int, error) {
+	if len(c.rest) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, c.rest)
+	c.rest = c.rest[n:]
+	return n, nil
 }
 
 // socksProxy starts a SOCKS 5 proxy (RFC 1928) that wants the user "me" with the password
