@@ -28,13 +28,17 @@ test:
 	test -n "$$race" || echo "not tried: the race detector ($(GO) wants a C compiler for it)"; \
 	exit $$status
 
-# Each fuzz target in turn, for FUZZTIME.
+# Each fuzz target in turn, for FUZZTIME. At the end of that Go's fuzzer at times calls its own
+# deadline a failure; a real one comes with the input that brings it about.
 fuzz:
-	@for package in $$($(GO) list ./...); do \
+	@out=$$(mktemp) && trap 'rm -f "$$out"' EXIT && \
+	for package in $$($(GO) list ./...); do \
 		targets=$$($(GO) test -list '^Fuzz' $$package) || exit 1; \
 		for target in $$(echo "$$targets" | grep '^Fuzz'); do \
 			echo "$$package $$target"; \
-			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package 2>&1 | tee "$$out"; \
+			grep -q '^ok' "$$out" && continue; \
+			grep -q '^ *context deadline exceeded' "$$out" && ! grep -q 'Failing input' "$$out" || exit 1; \
 		done; \
 	done
 
