@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"testing"
 
@@ -13,7 +14,20 @@ import (
 // TestMain lets the test binary be the program: scripts and terminals start it by the
 // name tlsup.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"tlsup": main})
+	testscript.Main(hearing{m}, map[string]func(){"tlsup": main})
+}
+
+// hearing runs the tests with no signal ignored, or the programs that they start would
+// ignore it too: a test run under nohup, or in the background of a script.
+type hearing struct{ m *testing.M }
+
+func (h hearing) Run() int {
+	for _, sig := range endingSignals {
+		if signal.Ignored(sig) {
+			signal.Notify(make(chan os.Signal, 1), sig)
+		}
+	}
+	return h.m.Run()
 }
 
 // TestScript runs testdata/script, one file a subject. The commands beyond testscript's
