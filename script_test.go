@@ -116,7 +116,13 @@ func (s *script) message(ts *testscript.TestScript, args []string) {
 	}
 }
 
+// inProcess is held while the program runs inside the test: urfave/cli has one flag for
+// --help, which all runs write to.
+var inProcess sync.Mutex
+
 func (s *script) wrong(ts *testscript.TestScript, args []string) {
+	inProcess.Lock()
+	defer inProcess.Unlock()
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	ts.Check(err)
 	defer null.Close()
