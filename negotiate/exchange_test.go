@@ -196,7 +196,8 @@ func play(conn net.Conn, moves []move, cut segmentation) error {
 		}
 		if i < len(moves) && moves[i].close {
 			if tcp, ok := conn.(*net.TCPConn); ok {
-				return tcp.CloseWrite() // closing would reset what the client has yet to read, if it has said more
+				tcp.CloseWrite() // closing would reset what the client has yet to read, if it has said more
+				return nil       // it fails if the client has gone
 			}
 			conn.Close() // fails inside TLS if the client has gone
 			return nil
