@@ -128,6 +128,28 @@ func (c *Conn) ReadLine() (string, error) {
 	}
 }
 
+// findOffer reads a list of capabilities, one a line, to its end, a line of one dot, and
+// returns an error unless one of them is in it (RFC 2449, 5; RFC 3977, 5.2).
+func (c *Conn) findOffer(capability string) error {
+	offered := false
+	for {
+		line, err := c.ReadLine()
+		if err != nil {
+			return err
+		}
+		if line == "." {
+			break
+		}
+		// A line that starts with a dot has been given one more (RFC 1939, 3; RFC 3977, 3.1.1).
+		keyword, _, _ := strings.Cut(strings.TrimPrefix(line, "."), " ")
+		offered = offered || strings.EqualFold(keyword, capability)
+	}
+	if !offered {
+		return NotOffered(capability)
+	}
+	return nil
+}
+
 // Count counts one line, element or packet against MaxLines.
 func (c *Conn) Count() error {
 	if c.lines++; c.lines > MaxLines {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
-	"strings"
 )
 
 // NNTP, STARTTLS (RFC 4642, 2.2):
@@ -71,7 +70,7 @@ func upgradeNNTP(c *Conn, _ *Options) error {
 		return err
 	}
 	if answer[:3] == "101" {
-		if err := findNNTP(c, "STARTTLS"); err != nil {
+		if err := c.findOffer("STARTTLS"); err != nil {
 			return err
 		}
 	}
@@ -104,26 +103,4 @@ func askNNTP(c *Conn, command string, codes ...string) (string, error) {
 		return "", Refused(line)
 	}
 	return "", Unexpected(line)
-}
-
-// findNNTP reads a list of capabilities to its end, a line of one dot, and returns an error
-// unless one is in it.
-func findNNTP(c *Conn, capability string) error {
-	offered := false
-	for {
-		line, err := c.ReadLine()
-		if err != nil {
-			return err
-		}
-		if line == "." {
-			break
-		}
-		// A line that starts with a dot has been given one more (RFC 3977, 3.1.1).
-		label, _, _ := strings.Cut(strings.TrimPrefix(line, "."), " ")
-		offered = offered || strings.EqualFold(label, capability)
-	}
-	if !offered {
-		return NotOffered(capability)
-	}
-	return nil
 }

@@ -79,7 +79,7 @@ func upgradePOP3(c *Conn, o *Options) error {
 	case err != nil:
 		return err
 	default:
-		if err := findSTLS(c); err != nil {
+		if err := c.findOffer("STLS"); err != nil {
 			return err
 		}
 	}
@@ -111,28 +111,6 @@ func readPOP3(c *Conn) (string, error) {
 		return "", Refused(line)
 	}
 	return "", Unexpected(line)
-}
-
-// findSTLS reads the list of capabilities to its end, a line of one dot, and returns
-// an error unless STLS is in it.
-func findSTLS(c *Conn) error {
-	offered := false
-	for {
-		line, err := c.ReadLine()
-		if err != nil {
-			return err
-		}
-		if line == "." {
-			break
-		}
-		// A line that starts with a dot has been given one more (RFC 1939, 3).
-		keyword, _, _ := strings.Cut(strings.TrimPrefix(line, "."), " ")
-		offered = offered || strings.EqualFold(keyword, "STLS")
-	}
-	if !offered {
-		return NotOffered("STLS")
-	}
-	return nil
 }
 
 // maxStamp is how long a stamp may be that is shown to a tunnel's client, in bytes.
