@@ -126,6 +126,18 @@ func TestManualEndOfInput(t *testing.T) {
 		r.server.CloseWrite()
 		want(t, r.end(), nil)
 	})
+	bubble(t, "with Quiet", func(t *testing.T) {
+		r := manualPipe(t, &Pipe{In: strings.NewReader("x"), Quiet: time.Minute}, Manual{})
+		time.Sleep(time.Hour)
+		r.serve(t, "x", "")
+		start := time.Now()
+		go io.WriteString(r.server, "220 inside\r\n")
+		expect(t, r.out, "220 inside\r\n")
+		want(t, (<-readAll(r.server)).err, nil)
+		inFakeTime(t, start, time.Minute)
+		r.server.Close()
+		want(t, r.end(), nil)
+	})
 	bubble(t, "with KeepOpen", func(t *testing.T) {
 		r := manualPipe(t, &Pipe{In: strings.NewReader("x"), KeepOpen: true}, Manual{})
 		r.serve(t, "x", "")

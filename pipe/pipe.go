@@ -2,14 +2,16 @@
 //
 // How a session ends, as a table of cases:
 //
-//	input ends                  close_notify is sent, reading goes on until the peer
-//	                            closes, for Linger at most
+//	input ends                  close_notify is sent when the peer has been quiet for Quiet,
+//	                            reading goes on until the peer closes, for Linger at most
 //	peer sends close_notify     input that is still flowing is sent on until it ends or
 //	                            pauses, of a terminal's only what is being written; an
 //	                            error if it can't be written
 //	both                        a clean end
-//	peer cuts the stream        behind our close_notify, between two records: the end, with
-//	                            a notice; else an error
+//	peer cuts the stream        after the end of the input, between two records: the end,
+//	                            with a notice, whether our close_notify was held back or
+//	                            sent; else, and with KeepOpen, an error
+//	peer resets                 an error; ErrResetBehind if our close_notify was sent
 //	input fails                 an error, and no close_notify: what the peer has is not all
 //	session can't be written    what the peer still sent is read to its end, then an error
 //	output is closed            ErrOutputClosed: nobody reads any more
@@ -78,8 +80,12 @@ type Pipe struct {
 	CRLF bool
 	// KeepOpen: the end of the input sends no close_notify.
 	KeepOpen bool
-	// Linger is how long the peer is waited for after the end of the input; time in which
-	// Out keeps its writer waiting does not count. Negative means no bound.
+	// Quiet holds close_notify back after the end of the input, until the peer has sent
+	// nothing for so long and Out has taken all: many servers that take turns drop what they
+	// owe when it arrives. 0 sends it at once.
+	Quiet time.Duration
+	// Linger is how long the peer is waited for after the end of the input, Quiet included;
+	// time in which Out keeps its writer waiting does not count. Negative means no bound.
 	Linger time.Duration
 	// Idle ends a session in which nothing moves for so long. 0 means no bound.
 	Idle time.Duration
@@ -100,6 +106,7 @@ type Pipe struct {
 	sent    atomic.Int64 // bytes of input written
 	inWrite atomic.Bool  // input is being written to the connection
 	output  stopwatch    // runs while Out keeps us waiting
+	ended   atomic.Bool  // all input was sent, and close_notify is due
 	closed  atomic.Bool  // our close_notify was sent, or is about to be
 
 	upload   chan error    // the end of the input: nil, or a sendError or *InputError
@@ -204,17 +211,17 @@ func (p *Pipe) session(ctx context.Context) error {
 			if upload != nil && (err == nil || errors.Is(err, os.ErrDeadlineExceeded)) {
 				err = p.rest(ctx, idle, upload)
 			}
-			return p.ended(err)
+			return p.judge(err)
 		}
 	}
 }
 
-// ended judges the end of the session's output.
-func (p *Pipe) ended(err error) error {
+// judge judges the end of the session's output.
+func (p *Pipe) judge(err error) error {
 	switch {
 	case err == nil || errors.Is(err, os.ErrDeadlineExceeded):
 		return nil
-	case errors.Is(err, record.ErrCut) && p.closed.Load():
+	case errors.Is(err, record.ErrCut) && p.ended.Load():
 		if p.Notice != nil {
 			p.Notice("the peer closed without close_notify: a cut can't be told from the end of its answer")
 		}
@@ -329,11 +336,30 @@ func (p *Pipe) closeWrite() {
 		return
 	}
 	defer p.release()
-	p.closed.Store(!p.KeepOpen)
+	p.ended.Store(!p.KeepOpen)
 	p.upload <- nil
-	if !p.KeepOpen {
-		p.conn.CloseWrite()
+	if p.KeepOpen || !p.hold() {
+		return
 	}
+	p.closed.Store(true)
+	p.conn.CloseWrite()
+}
+
+// hold waits until the peer has been quiet for Quiet, and reports false if the session has
+// ended first.
+func (p *Pipe) hold() bool {
+	quiet := p.Quiet
+	if p.Idle > 0 {
+		quiet = min(quiet, p.Idle/2) // the peer has to be told before it counts as idle
+	}
+	for wait := quiet; wait > 0; wait = quiet - p.still() {
+		select {
+		case <-p.done:
+			return false
+		case <-time.After(wait):
+		}
+	}
+	return true
 }
 
 // receive reads from a connection and writes to the output until the connection's end. cut, if
@@ -419,6 +445,14 @@ func (w *stopwatch) total() time.Duration {
 	return w.sum + time.Since(w.since)
 }
 
+// still returns how long nothing has moved: no time at all while Out keeps us waiting.
+func (p *Pipe) still() time.Duration {
+	if p.output.runs() {
+		return 0
+	}
+	return time.Since(p.began) - time.Duration(p.moved.Load())
+}
+
 // watchIdle returns a channel that is closed when nothing has moved for Idle. A wait for
 // the output is not idle.
 func (p *Pipe) watchIdle() <-chan struct{} {
@@ -433,16 +467,11 @@ func (p *Pipe) watchIdle() <-chan struct{} {
 			return
 		default:
 		}
-		waits := p.output.runs()
-		quiet := time.Since(p.began) - time.Duration(p.moved.Load())
-		switch {
-		case waits:
-			time.AfterFunc(p.Idle, check)
-		case quiet >= p.Idle:
-			close(idle)
-		default:
-			time.AfterFunc(p.Idle-quiet, check)
+		if left := p.Idle - p.still(); left > 0 {
+			time.AfterFunc(left, check)
+			return
 		}
+		close(idle)
 	}
 	time.AfterFunc(p.Idle, check)
 	return idle

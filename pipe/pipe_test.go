@@ -266,6 +266,9 @@ func TestPeerCuts(t *testing.T) {
 		{"behind the end of the input without close_notify", &Pipe{KeepOpen: true}, true, between, record.ErrCut, false},
 		{"inside a record", &Pipe{}, false, inside, record.ErrCutInside, false},
 		{"inside a record behind our close_notify", &Pipe{}, true, inside, record.ErrCutInside, false},
+		{"while our close_notify is held back", &Pipe{Quiet: time.Hour}, true, between, nil, true},
+		{"inside a record while our close_notify is held back", &Pipe{Quiet: time.Hour}, true, inside, record.ErrCutInside, false},
+		{"before the end of the input, with Quiet", &Pipe{Quiet: time.Hour}, false, between, record.ErrCut, false},
 	} {
 		bubble(t, test.name, func(t *testing.T) {
 			p := test.pipe
@@ -298,21 +301,31 @@ func TestPeerCuts(t *testing.T) {
 
 // TestReset: a reset is an error, whatever was sent before.
 func TestReset(t *testing.T) {
-	for _, name := range []string{"before the end of the input", "behind our close_notify"} {
-		t.Run(name, func(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		pipe   *Pipe
+		behind bool
+	}{
+		{"before the end of the input", &Pipe{}, false},
+		{"while our close_notify is held back", &Pipe{In: strings.NewReader("QUIT"), Quiet: time.Hour}, false},
+		{"behind our close_notify", &Pipe{In: strings.NewReader("QUIT")}, true},
+		{"behind our close_notify, which was held back", &Pipe{In: strings.NewReader("QUIT"), Quiet: time.Millisecond}, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
 			a, b := tcpPair(t)
-			p := &Pipe{Out: io.Discard, Linger: -1}
-			if name != "before the end of the input" {
-				p.In = strings.NewReader("")
-			}
+			p := test.pipe
+			p.Out, p.Linger = io.Discard, -1
 			r := run(t, t.Context(), p, a, b)
 			if r.in == nil {
+				expect(t, r.server, "QUIT")
+			}
+			if test.behind {
 				io.ReadAll(r.server) // to our close_notify
 			}
 			b.(*net.TCPConn).SetLinger(0)
 			b.Close()
-			if err := r.end(); err == nil {
-				t.Error("no error")
+			if err := r.end(); err == nil || errors.Is(err, ErrResetBehind) != test.behind {
+				t.Error(err)
 			}
 		})
 	}
@@ -356,6 +369,14 @@ func TestGone(t *testing.T) {
 		close(gone)
 		want(t, r.end(), nil)
 		inFakeTime(t, start, drain+pause)
+	})
+	bubble(t, "while close_notify is held back", func(t *testing.T) {
+		gone := make(chan struct{})
+		close(gone)
+		r := runPipe(t, &Pipe{In: strings.NewReader(""), Out: io.Discard, Gone: gone, Quiet: time.Hour, Linger: -1})
+		start := time.Now()
+		want(t, <-r.result, nil)
+		inFakeTime(t, start, drain)
 	})
 }
 
@@ -542,6 +563,116 @@ func TestLinger(t *testing.T) {
 	})
 }
 
+// TestQuiet: close_notify waits for answers.
+func TestQuiet(t *testing.T) {
+	const quiet = 500 * time.Millisecond
+	// closed reads up to close_notify, which has to come at that time.
+	closed := func(t *testing.T, r *rig, start time.Time, after time.Duration) {
+		t.Helper()
+		want(t, (<-readAll(r.server)).err, nil)
+		inFakeTime(t, start, after)
+	}
+	for _, test := range []struct {
+		name    string
+		answers []time.Duration // from one to the next
+		want    time.Duration
+	}{
+		{"no answer", nil, quiet},
+		{"at once", []time.Duration{0}, quiet},
+		{"one answer", []time.Duration{300 * time.Millisecond}, 800 * time.Millisecond},
+		{"answers just in time", []time.Duration{quiet - 1, quiet - 1, quiet - 1}, 4*quiet - 3},
+	} {
+		bubble(t, test.name, func(t *testing.T) {
+			var out buffer
+			r := runPipe(t, &Pipe{Out: &out, Quiet: quiet, Linger: -1})
+			time.Sleep(time.Hour)
+			r.types("EHLO\r\nQUIT\r\n")
+			expect(t, r.server, "EHLO\r\nQUIT\r\n")
+			time.Sleep(quiet / 2)
+			start := time.Now()
+			r.in.Close()
+			go func() {
+				for _, late := range test.answers {
+					time.Sleep(late)
+					io.WriteString(r.server, "250 yes\r\n")
+				}
+			}()
+			closed(t, r, start, test.want)
+			r.server.Close()
+			want(t, r.end(), nil)
+			equal(t, "output", out.String(), strings.Repeat("250 yes\r\n", len(test.answers)))
+		})
+	}
+	bubble(t, "the server closes first", func(t *testing.T) {
+		var out buffer
+		r := runPipe(t, &Pipe{In: strings.NewReader("QUIT"), Out: &out, Quiet: time.Hour, Linger: -1})
+		start := time.Now()
+		expect(t, r.server, "QUIT")
+		io.WriteString(r.server, "221 bye\r\n")
+		r.server.CloseWrite()
+		want(t, <-r.result, nil)
+		upload := readAll(r.server)
+		synctest.Wait()
+		select {
+		case got := <-upload:
+			t.Errorf("the server read %v before the caller closed", got)
+		default:
+		}
+		r.client.Close()
+		want(t, (<-upload).err, nil)
+		inFakeTime(t, start, 0)
+		equal(t, "output", out.String(), "221 bye\r\n")
+	})
+	bubble(t, "the server closed before the end of the input", func(t *testing.T) {
+		r := runPipe(t, &Pipe{Quiet: time.Hour, Linger: -1})
+		r.server.CloseWrite()
+		time.Sleep(pause / 2)
+		start := time.Now()
+		r.in.Close()
+		want(t, <-r.result, nil)
+		inFakeTime(t, start, 0)
+	})
+	bubble(t, "the output keeps the answer waiting", func(t *testing.T) {
+		r := runPipe(t, &Pipe{In: strings.NewReader("NOOP"), Quiet: quiet, Linger: -1})
+		expect(t, r.server, "NOOP")
+		io.WriteString(r.server, "250 yes\r\n")
+		time.Sleep(time.Hour + quiet/3)
+		start := time.Now()
+		expect(t, r.out, "250 yes\r\n")
+		closed(t, r, start, quiet)
+		r.server.Close()
+		want(t, r.end(), nil)
+	})
+	for _, test := range []struct {
+		linger, want time.Duration
+	}{{0, 0}, {quiet / 2, quiet / 2}, {time.Minute, time.Minute}} {
+		bubble(t, "with Linger "+test.linger.String(), func(t *testing.T) {
+			r := runPipe(t, &Pipe{In: strings.NewReader(""), Quiet: quiet, Linger: test.linger})
+			start := time.Now()
+			upload := readAll(r.server)
+			want(t, <-r.result, nil)
+			inFakeTime(t, start, test.want)
+			go r.client.Close()
+			want(t, (<-upload).err, nil)
+		})
+	}
+	bubble(t, "with an Idle that is no longer", func(t *testing.T) {
+		r := runPipe(t, &Pipe{In: strings.NewReader(""), Quiet: quiet, Linger: -1, Idle: quiet})
+		closed(t, r, time.Now(), quiet/2)
+		r.server.Close()
+		want(t, r.end(), nil)
+	})
+	bubble(t, "with KeepOpen", func(t *testing.T) {
+		r := runPipe(t, &Pipe{In: strings.NewReader(""), Quiet: quiet, KeepOpen: true, Linger: time.Hour})
+		start := time.Now()
+		upload := readAll(r.server)
+		want(t, <-r.result, nil)
+		go r.client.Close()
+		want(t, (<-upload).err, nil)
+		inFakeTime(t, start, time.Hour)
+	})
+}
+
 // TestKeepOpen: close_notify is sent by nobody but the caller.
 func TestKeepOpen(t *testing.T) {
 	bubble(t, "until the server closes", func(t *testing.T) {
@@ -677,6 +808,12 @@ func TestContext(t *testing.T) {
 			time.Sleep(time.Hour)
 		}},
 		{"close_notify blocks", &Pipe{}, func(r *rig) { r.in.Close() }},
+		{"close_notify is held back", &Pipe{Quiet: time.Hour}, func(r *rig) { r.in.Close() }},
+		{"close_notify is held back, the output blocks", &Pipe{Quiet: time.Second}, func(r *rig) {
+			r.in.Close()
+			io.WriteString(r.server, "words")
+			time.Sleep(time.Hour)
+		}},
 		{"the peer has closed", &Pipe{}, func(r *rig) { r.server.CloseWrite() }},
 		{"the peer has closed, a write blocks", &Pipe{}, func(r *rig) {
 			r.types("text")
