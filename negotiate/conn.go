@@ -17,6 +17,8 @@ type Conn struct {
 	Greeting []byte
 
 	conn     net.Conn
+	local    *Local    // a tunnel's client, led beside this exchange; nil in the pipe
+	isLocal  bool      // the connection is that client's
 	deadline time.Time // of the whole exchange; zero for none
 	trace    func(Line)
 	step     Step
@@ -50,14 +52,14 @@ func (c *Conn) fill() error {
 		}
 	}
 	if c.received == len(c.buf) && looksLikeTLS(c.buf) {
-		return ErrTLS
+		return c.fault(ErrTLS)
 	}
 	return nil
 }
 
 func (c *Conn) read() error {
 	if c.received >= MaxBytes {
-		return fmt.Errorf("%w: over %d bytes", ErrTooLong, MaxBytes)
+		return c.fault(fmt.Errorf("%w: over %d bytes", ErrTooLong, MaxBytes))
 	}
 	var chunk [4096]byte
 	n, err := c.conn.Read(chunk[:min(len(chunk), MaxBytes-c.received)])
@@ -65,7 +67,7 @@ func (c *Conn) read() error {
 		err = io.ErrNoProgress
 	}
 	if n == 0 {
-		return err
+		return c.fault(err)
 	}
 	c.received += n
 	c.buf = append(c.buf, chunk[:n]...)
@@ -153,7 +155,7 @@ func (c *Conn) findOffer(capability string) error {
 // Count counts one line, element or packet against MaxLines.
 func (c *Conn) Count() error {
 	if c.lines++; c.lines > MaxLines {
-		return fmt.Errorf("%w: over %d lines", ErrTooLong, MaxLines)
+		return c.fault(fmt.Errorf("%w: over %d lines", ErrTooLong, MaxLines))
 	}
 	return nil
 }
@@ -183,7 +185,7 @@ func (c *Conn) WritePacket(description string, p []byte) error {
 		c.trace(Line{Text: description})
 	}
 	_, err := c.conn.Write(p)
-	return err
+	return c.fault(err)
 }
 
 // traceRest traces all that has come in and was not traced, so that a person can see
@@ -204,7 +206,8 @@ func (c *Conn) Write(p []byte) (int, error) {
 	if c.trace != nil {
 		c.trace(Line{Text: strings.TrimRight(string(p), "\r\n")})
 	}
-	return c.conn.Write(p)
+	n, err := c.conn.Write(p)
+	return n, c.fault(err)
 }
 
 // WriteLine sends a line, ended by CRLF.
@@ -225,7 +228,7 @@ func (c *Conn) WriteLines(lines ...string) error {
 		}
 	}
 	_, err := c.conn.Write(all)
-	return err
+	return c.fault(err)
 }
 
 // rest is what came in and was not consumed.

@@ -127,9 +127,12 @@ func (c *Conn) explain(ctx context.Context, p *Protocol, err error) error {
 		err, e.Err, e.Hint = h.error, h.error, h.hint
 	}
 	var own *OptionError
+	var local *LocalError
 	switch {
 	case errors.As(err, &own):
 		return own
+	case errors.As(err, &local) && !errors.Is(ctx.Err(), context.Canceled):
+		e.Err = local
 	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
 		e.Err = ErrClosed
 		if text := c.unread(); text != "" {

@@ -7,7 +7,7 @@
 //	if err != nil {
 //		return err // *negotiate.Error: the step, the reason, what the server said
 //	}
-//	tlsConn := tls.Client(up, &tls.Config{ServerName: up.ServerName, MaxVersion: up.Protocol.MaxVersion})
+//	tlsConn := tls.Client(up, &tls.Config{ServerName: up.ServerName, MinVersion: up.Protocol.MinVersion, MaxVersion: up.Protocol.MaxVersion})
 //	if err := tlsConn.HandshakeContext(ctx); err != nil {
 //		return err
 //	}
@@ -46,16 +46,22 @@
 //   - XMPP needs a domain that may differ from the host: Names says what the name in
 //     Options is used for, and [Upgraded.ServerName] is the name that the certificate
 //     has to be valid for.
-//   - MySQL shifts its sequence numbers when SSLRequest has taken one. In the pipe that
-//     is the user's login packet, sent after the upgrade. Behind a tunnel the upgrade
-//     depends on the local client's login packet, so that the tunnel can't run Client
-//     first: such a protocol (PostgreSQL, TDS, VNC, NBD and FTP are others) leads both
-//     sides itself, from the same Conn and with the same Upgrade, and returns the two
-//     connections to copy between.
 //
-// A client that knows nothing of TLS, at the local end of a tunnel, still waits for
-// the greeting that the upgrade consumed: Upgrade leaves one in [Conn.Greeting], built
-// from fixed text and checked fields, never as it came.
+// # What a tunnel's client is shown
+//
+// A client that knows nothing of TLS, at the local end of a tunnel, waits for what the upgrade
+// consumed. With [Options.Local] set, [Upgraded.Lead] is called behind Finish and leads it to where
+// its session begins:
+//
+//   - Upgrade leaves a greeting in [Conn.Greeting], built from fixed text and checked fields,
+//     never as it came. For most protocols that is all; for those whose client speaks first, and
+//     for those that greet again inside TLS, there is nothing to show.
+//   - Lead exchanges with both what has to come before the session: VNC's and NBD's
+//     security, TDS' PRELOGIN.
+//   - Ends rewrites the session on the way: PostgreSQL's offer of mechanisms, MySQL's sequence
+//     numbers, FTP's data connections.
+//   - Where the upgrade depends on what the client says, as MySQL's SSLRequest does on its
+//     login packet, Upgrade asks the client in between.
 package negotiate
 
 import (
@@ -102,9 +108,9 @@ type Protocol struct {
 	// Upgrade exchanges cleartext up to the server's go-ahead. It returns an *Error, or
 	// an error of c's own methods as it came. Nil: TLS from the first byte.
 	Upgrade func(c *Conn, o *Options) error
-	// MaxVersion is the newest version of TLS that the protocol can carry, as in tls.Config;
-	// 0 for any.
-	MaxVersion uint16
+	// MinVersion and MaxVersion are the oldest version of TLS that the protocol allows and the
+	// newest that it can carry, as in tls.Config; 0 for any.
+	MinVersion, MaxVersion uint16
 	// Wrap, if not nil, gives the connection that the handshake is run on.
 	Wrap func(net.Conn) Wrapper
 	// Inside, if not nil, exchanges what belongs to the upgrade inside TLS, before the session
@@ -115,6 +121,16 @@ type Protocol struct {
 	// of its own, which servers that read by the record insist on; tls.Config needs
 	// DynamicRecordSizingDisabled for that.
 	Packet func(data []byte) int
+
+	// NoTunnel says why a client that knows nothing of TLS can't be led to a session; "" if it can.
+	NoTunnel string
+	// Lead, if not nil, exchanges with a tunnel's client and, inside TLS, with the server what has to
+	// come before the client's session: the client waits for what Upgrade consumed. Nil: the client
+	// is shown Conn.Greeting. Its errors are like Upgrade's, of the client a *LocalError.
+	Lead func(l *Local, server *Conn) error
+	// Ends, if not nil, gives what a tunnel's session is copied between, where its bytes have to
+	// be changed on the way. It exchanges nothing itself.
+	Ends func(l *Local, client, server net.Conn) (net.Conn, net.Conn)
 
 	// Remarks explain lines of the exchange.
 	Remarks []Remark
@@ -171,6 +187,8 @@ type Options struct {
 	From string
 	// Trace, if not nil, is called for each line of the exchange.
 	Trace func(Line)
+	// Local is a client to lead beside the upgrade, for a tunnel; nil for none.
+	Local *Local
 	// Recognised, if not nil, is called by Auto with what it took the server for, and why.
 	Recognised func(p *Protocol, why string)
 }
@@ -222,6 +240,9 @@ type Upgraded struct {
 func Client(ctx context.Context, conn net.Conn, p *Protocol, o *Options) (*Upgraded, error) {
 	options := *o
 	c := newConn(conn, options.Trace)
+	if c.local = options.Local; c.local != nil {
+		c.local.client = newConn(c.local.Conn, nil).forLocal()
+	}
 	if p.resolve != nil {
 		var why string
 		if err := c.run(ctx, p, func() (err error) {
@@ -236,6 +257,9 @@ func Client(ctx context.Context, conn net.Conn, p *Protocol, o *Options) (*Upgra
 	}
 	if err := checkOptions(p, &options); err != nil {
 		return nil, err
+	}
+	if p.NoTunnel != "" && c.local != nil {
+		return nil, c.explain(ctx, p, Hinted(fmt.Errorf("%s can't be tunnelled: %s", p.Name, p.NoTunnel), "--raw hands the connection over to a client's own TLS"))
 	}
 	up := &Upgraded{Conn: conn, Protocol: p, ServerName: options.Host, options: options}
 	up.guard.conn = conn
@@ -262,6 +286,10 @@ func Client(ctx context.Context, conn net.Conn, p *Protocol, o *Options) (*Upgra
 // run runs a part of p's exchange within the context, and gives its error plain words.
 func (c *Conn) run(ctx context.Context, p *Protocol, part func() error) error {
 	c.deadline, _ = ctx.Deadline()
+	if l := c.local; l != nil {
+		both := part
+		part = func() error { return within(ctx, l.Conn, both) }
+	}
 	err := within(ctx, c.conn, part)
 	if err != nil {
 		err = c.explain(ctx, p, err)
@@ -328,7 +356,7 @@ func (u *Upgraded) Finish(ctx context.Context, session net.Conn) (net.Conn, erro
 	if err := c.run(ctx, u.Protocol, func() error { return u.Protocol.Inside(c, &u.options) }); err != nil {
 		return nil, err
 	}
-	return &prefixConn{Conn: session, prefix: c.rest()}, nil
+	return withPrefix(session, c.rest()), nil
 }
 
 // prefixConn is a connection of which some bytes have been read already.

@@ -1,3 +1,241 @@
-// Package tunnel will give clients that know nothing of TLS a local port in front of
-// a server that upgrades.
+// Package tunnel gives clients that know nothing of TLS a local port in front of a server
+// that upgrades: each connection gets a TLS session of its own.
+//
+// How a connection ends, as a table of cases:
+//
+//	client ends its side        close_notify is sent, and what the server still says is passed on
+//	server sends close_notify   the client's connection is half-closed, and what it still says is
+//	                            passed on
+//	both                        a clean end
+//	one of them                 the other is waited for, unless nothing moves for five minutes
+//	server cuts the stream      behind the client's end, between two records: the end;
+//	                            else the client's connection is reset, so that it can't take
+//	                            what came for all there was
+//	client's connection fails   the server's is closed without close_notify
+//	server can't be written to  what it still says is passed on, for five seconds at most
+//	nothing moves for Idle      both are cut
+//	the server stops            both are cut, after the time to drain
 package tunnel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"tlsup/internal/connect"
+	"tlsup/negotiate"
+)
+
+// A Pair is a listener, and the server that its connections lead to.
+type Pair struct {
+	Listener net.Listener
+	Target   connect.Target
+	// Options say how to connect. The function is called for each connection, so that settings can
+	// change while others are open; what it returns is not modified.
+	Options func() *connect.Options
+	// User and Password log in where an upgrade has to (negotiate.Local).
+	User, Password string
+	// Raw: the upgrade alone is performed; the client speaks TLS itself.
+	Raw bool
+}
+
+// A Server serves pairs until it is told to stop. Its fields are set before Serve.
+type Server struct {
+	Pairs []Pair
+	// MaxConnections is how many connections each listener may have open; the next ones wait in its
+	// backlog. 0 means no bound.
+	MaxConnections int
+	// Timeout bounds connect, upgrade and handshake. 0 means no bound.
+	Timeout time.Duration
+	// Idle ends a connection on which nothing moves for so long. 0 means no bound.
+	Idle time.Duration
+	// Drain is how long open connections may go on when the server has been told to stop.
+	Drain time.Duration
+	// Log is told of each connection's opening and end.
+	Log *slog.Logger
+
+	number atomic.Uint64 // of the connection, for the log
+	open   sync.WaitGroup
+}
+
+// ErrCutOff tells that connections were open when the time to drain had passed.
+var ErrCutOff = errors.New("open connections were cut off")
+
+// errStopped is what a connection ends with that is cut off.
+var errStopped = errors.New("the tunnel stopped")
+
+// Serve accepts connections until stop ends. Then it closes the listeners and waits for the open
+// connections for Drain, or until now ends. It returns nil, ErrCutOff, or the error of a
+// listener that can't go on, which stops the server.
+func (s *Server) Serve(stop, now context.Context) error {
+	stop, cancel := context.WithCancelCause(stop)
+	defer cancel(nil)
+	conns, cut := context.WithCancelCause(context.WithoutCancel(now))
+	defer cut(nil)
+
+	var listening sync.WaitGroup
+	for i := range s.Pairs {
+		pair := &s.Pairs[i]
+		listening.Go(func() {
+			if err := s.accept(stop, conns, pair); err != nil {
+				cancel(err)
+			}
+		})
+		context.AfterFunc(stop, func() { pair.Listener.Close() })
+	}
+	<-stop.Done()
+	listening.Wait()
+
+	drained := make(chan struct{})
+	go func() {
+		s.open.Wait()
+		close(drained)
+	}()
+	err := context.Cause(stop)
+	if errors.Is(err, context.Canceled) || !errors.As(err, new(*listenError)) {
+		err = nil
+	}
+	select {
+	case <-drained:
+		return err
+	case <-now.Done():
+	case <-time.After(s.Drain):
+	}
+	cut(errStopped)
+	<-drained
+	return errors.Join(err, ErrCutOff)
+}
+
+// A listenError is the end of a listener.
+type listenError struct{ error }
+
+func (e *listenError) Unwrap() error { return e.error }
+
+// Bounds of the wait after a failed accept.
+const (
+	firstBackoff = 5 * time.Millisecond
+	lastBackoff  = time.Second
+)
+
+// accept serves a pair's connections until stop ends.
+func (s *Server) accept(stop, conns context.Context, pair *Pair) error {
+	log := s.Log.With("listen", Address(pair.Listener.Addr()))
+	var slots chan struct{}
+	if s.MaxConnections > 0 {
+		slots = make(chan struct{}, s.MaxConnections)
+	}
+	full := false // and the log says so
+	backoff := time.Duration(0)
+	for {
+		if slots != nil && !s.takeSlot(stop, slots, &full, log) {
+			return nil
+		}
+		conn, err := pair.Listener.Accept()
+		switch {
+		case err == nil:
+		case stop.Err() != nil:
+			return nil
+		case !mayRecover(err):
+			return &listenError{fmt.Errorf("%s: accept: %w", Address(pair.Listener.Addr()), err)}
+		default:
+			if backoff = min(max(2*backoff, firstBackoff), lastBackoff); backoff == firstBackoff {
+				log.Error("accept fails, trying again", "error", err)
+			}
+			select {
+			case <-time.After(backoff):
+			case <-stop.Done():
+				return nil
+			}
+			if slots != nil {
+				<-slots
+			}
+			continue
+		}
+		if backoff > 0 {
+			backoff = 0
+			log.Info("accept works again")
+		}
+		s.open.Go(func() {
+			if slots != nil {
+				defer func() { <-slots }()
+			}
+			s.serve(conns, pair, conn)
+		})
+	}
+}
+
+// takeSlot waits until another connection may be open, and reports false if stop ends first.
+func (s *Server) takeSlot(stop context.Context, slots chan struct{}, full *bool, log *slog.Logger) bool {
+	select {
+	case slots <- struct{}{}:
+		*full = *full && len(slots) > cap(slots)/2 // near the limit it would be said again and again
+		return true
+	default:
+	}
+	if !*full {
+		*full = true
+		log.Warn("as many connections as allowed, new ones wait", "max", cap(slots))
+	}
+	select {
+	case slots <- struct{}{}:
+		return true
+	case <-stop.Done():
+		return false
+	}
+}
+
+// serve leads one client to the server, and carries their bytes. Whatever happens to it is no
+// other connection's matter.
+func (s *Server) serve(ctx context.Context, pair *Pair, client net.Conn) {
+	c := &connection{
+		accepted: client, client: client,
+		began: time.Now(),
+		log:   s.Log.With("id", s.number.Add(1), "client", Address(client.RemoteAddr()), "target", pair.Target.Address()),
+	}
+	defer func() {
+		if fault := recover(); fault != nil {
+			c.log.Error("fault in the tunnel, please report it", "panic", fault, "stack", string(debug.Stack()))
+			c.abort()
+		}
+	}()
+	if err := s.connect(ctx, pair, c); err != nil {
+		c.failed(err)
+		c.abort()
+		return
+	}
+	c.log.Info("opened", "took", time.Since(c.began).Round(time.Millisecond))
+	c.closed(c.join(ctx, s.Idle))
+}
+
+// connect opens the connection to the server, and leads the client to its session. A client that
+// goes away meanwhile is noticed when it is written to.
+func (s *Server) connect(ctx context.Context, pair *Pair, c *connection) error {
+	if s.Timeout > 0 {
+		limited, stop := context.WithTimeout(ctx, s.Timeout)
+		defer stop()
+		ctx = limited
+	}
+	options := *pair.Options()
+	options.ProxySource = c.client.RemoteAddr()
+	if pair.Raw {
+		server, err := connect.OpenRaw(ctx, pair.Target, &options)
+		if err != nil {
+			return err
+		}
+		c.server, c.abortServer, c.raw = server, server.Close, true
+		return nil
+	}
+	options.Local = &negotiate.Local{Conn: c.client, User: pair.User, Password: pair.Password}
+	session, err := connect.Open(ctx, pair.Target, &options)
+	if err != nil {
+		return err
+	}
+	c.client, c.server, c.abortServer = session.Client, session.Server, session.Abort
+	return nil
+}

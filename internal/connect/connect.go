@@ -29,12 +29,17 @@ type Options struct {
 	Name    string // the name that the upgrade sends (negotiate.Options.Name)
 	From    string // our own domain (negotiate.Options.From)
 	Trust   *trust.Config
+	// Sessions, if not nil, keeps the TLS sessions with the target for resumption.
+	Sessions tls.ClientSessionCache
+	// Local, if not nil, is a tunnel's client, which is led to where its session begins.
+	Local *negotiate.Local
 
 	// Proxy, if not nil, is asked for the connection.
 	Proxy *Proxy
 	// ProxyHeader is the version of the PROXY protocol whose header is sent first, 1 or 2;
-	// 0 for none.
+	// 0 for none. It names ProxySource as the client, if that is not nil.
 	ProxyHeader byte
+	ProxySource net.Addr
 	// Lookup says whether the target's host is the domain of a service, whose host has to be
 	// found by Resolver first.
 	Lookup   Lookup
@@ -63,6 +68,10 @@ type Session struct {
 	*record.Session
 	Protocol   *negotiate.Protocol // what is spoken; nil when the upgrade was done by hand
 	ServerName string              // the name that the certificate had to be valid for
+
+	// Client and Server are what to copy between when Options.Local was set: its connection and
+	// the session, as the protocol wants them.
+	Client, Server net.Conn
 }
 
 // Open dials the target, upgrades and shakes hands. The context bounds all of it. Errors are
@@ -79,7 +88,36 @@ func Open(ctx context.Context, t Target, o *Options) (*Session, error) {
 	return session, err
 }
 
+// OpenRaw dials the target and upgrades, and leaves the handshake to somebody else: it is the next
+// thing on the connection. Otherwise it is like Open.
+func OpenRaw(ctx context.Context, t Target, o *Options) (net.Conn, error) {
+	conn, t, err := Connect(ctx, t, o)
+	if err != nil {
+		return nil, err
+	}
+	up, err := upgrade(ctx, conn, t, o)
+	var raw net.Conn
+	if err == nil {
+		if raw, err = up.Raw(); err != nil {
+			err = &Error{Target: t.Address(), Step: Upgrade, Err: err}
+		}
+	}
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return raw, nil
+}
+
 func open(ctx context.Context, conn net.Conn, t Target, o *Options) (*Session, error) {
+	up, err := upgrade(ctx, conn, t, o)
+	if err != nil {
+		return nil, err
+	}
+	return Secure(ctx, up, t, o)
+}
+
+func upgrade(ctx context.Context, conn net.Conn, t Target, o *Options) (*negotiate.Upgraded, error) {
 	var heard atomic.Bool
 	if o.Waiting != nil && t.Protocol.Upgrade != nil {
 		defer time.AfterFunc(silence, func() {
@@ -89,7 +127,7 @@ func open(ctx context.Context, conn net.Conn, t Target, o *Options) (*Session, e
 		}).Stop()
 	}
 	up, err := negotiate.Client(ctx, conn, t.Protocol, &negotiate.Options{
-		Host: t.ServerName(), Port: t.Port, Name: t.sentName(o), From: o.From, Recognised: o.Recognised,
+		Host: t.ServerName(), Port: t.Port, Name: t.sentName(o), From: o.From, Recognised: o.Recognised, Local: o.Local,
 		Trace: func(l negotiate.Line) {
 			if l.Server {
 				heard.Store(true)
@@ -103,7 +141,7 @@ func open(ctx context.Context, conn net.Conn, t Target, o *Options) (*Session, e
 	if err != nil {
 		return nil, t.upgradeError(err)
 	}
-	return Secure(ctx, up, t, o)
+	return up, nil
 }
 
 // Connect dials the target: the servers of a domain in turn, all addresses of a name, IPv6
@@ -140,7 +178,11 @@ func (t Target) dial(ctx context.Context, o *Options) (net.Conn, error) {
 	if o.ProxyHeader == 0 {
 		return conn, nil
 	}
-	header := proxyproto.HeaderProxyFromAddrs(o.ProxyHeader, conn.LocalAddr(), conn.RemoteAddr())
+	source := conn.LocalAddr()
+	if o.ProxySource != nil {
+		source = o.ProxySource
+	}
+	header := proxyproto.HeaderProxyFromAddrs(o.ProxyHeader, source, conn.RemoteAddr())
 	if _, err := header.WriteTo(conn); err != nil {
 		conn.Close()
 		return nil, t.dialError(ctx, err)
@@ -219,6 +261,7 @@ func Secure(ctx context.Context, up *negotiate.Upgraded, t Target, o *Options) (
 	if err != nil {
 		return nil, &Error{Target: t.Address(), Step: Handshake, Err: err}
 	}
+	config.ClientSessionCache = o.Sessions
 	tlsConn := tls.Client(under, config)
 	if err := tlsConn.HandshakeContext(ctx); err != nil {
 		return nil, t.handshakeError(ctx, err)
@@ -227,7 +270,14 @@ func Secure(ctx context.Context, up *negotiate.Upgraded, t Target, o *Options) (
 	if err != nil {
 		return nil, t.upgradeError(err)
 	}
-	return &Session{record.NewSession(conn, tlsConn, under), up.Protocol, name}, nil
+	s := &Session{Session: record.NewSession(conn, tlsConn, under), Protocol: up.Protocol, ServerName: name}
+	if o.Local == nil {
+		return s, nil
+	}
+	if s.Client, s.Server, err = up.Lead(ctx, s.Session); err != nil {
+		return nil, t.upgradeError(err)
+	}
+	return s, nil
 }
 
 // CheckTrust reports whether the TLS settings fit the protocol: nil, or an error that names the
@@ -242,7 +292,7 @@ func (o *Options) settings(p *negotiate.Protocol, name string) (*tls.Config, err
 	if p == nil {
 		return o.Trust.Client(name, nil), nil
 	}
-	config, err := o.Trust.Limit(p.Name, p.MaxVersion)
+	config, err := o.Trust.Limit(p.Name, p.MinVersion, p.MaxVersion)
 	if err != nil {
 		return nil, err
 	}
@@ -315,6 +365,8 @@ func (t Target) handshakeError(ctx context.Context, err error) error {
 	case isClosed(err):
 		e.Err = errors.New("server closed the connection in the handshake")
 		e.Hint = t.portHint()
+	case trust.IsVersion(err) && t.Protocol.MinVersion != 0:
+		e.Hint = fmt.Sprintf("%s is for %s and newer: the server has to allow it", t.Protocol.Name, tls.VersionName(t.Protocol.MinVersion))
 	default:
 		if e.Hint = trust.HandshakeHint(err); e.Hint == "" {
 			e.Hint = t.portHint()

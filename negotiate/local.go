@@ -1,0 +1,121 @@
+package negotiate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+)
+
+// A Local is the local end of a tunnel: a client that knows nothing of TLS, and has to be led
+// to where its session begins. It is one connection's, in Options.Local.
+type Local struct {
+	// Conn is the client's connection. It stays the caller's to close.
+	Conn net.Conn
+	// User and Password are for an upgrade that logs in in the client's place.
+	User, Password string
+	// Open, if not nil, opens another TLS session with a port of the server, on the settings of
+	// the first and resuming it if it can: FTP's data connections need that. The context bounds it.
+	Open func(ctx context.Context, port int) (net.Conn, error)
+
+	client *Conn // Conn, bounded like the server
+	state  any   // what the protocol's Upgrade keeps for Lead and Ends
+}
+
+// A LocalError tells that it was the local client that failed, not the server.
+type LocalError struct{ Err error }
+
+// Error says what is wrong with the client, escaped where it comes from it.
+func (e *LocalError) Error() string {
+	var op *net.OpError
+	switch {
+	case errors.Is(e.Err, ErrTLS):
+		return "the local client speaks TLS"
+	case errors.Is(e.Err, ErrTooLong):
+		return "the local client sent too much"
+	case errors.Is(e.Err, io.EOF) || errors.Is(e.Err, io.ErrUnexpectedEOF):
+		return "the local client closed the connection"
+	case errors.Is(e.Err, os.ErrDeadlineExceeded):
+		return "the local client said nothing in time"
+	case errors.As(e.Err, &op):
+		return "the local client: " + op.Err.Error()
+	}
+	return "the local client: " + e.Err.Error()
+}
+
+// Unwrap returns the reason.
+func (e *LocalError) Unwrap() error { return e.Err }
+
+// localHint is for a client that begins a TLS handshake.
+const localHint = "turn TLS off in the client, the tunnel does it; or give the client its own TLS with --raw"
+
+// Lead leads the client of Options.Local to where its session begins, and returns the two
+// ends to copy between. session is the TLS session on which Finish has been called; nothing is
+// read from the client before that but what the upgrade needs. The context bounds what Lead itself
+// exchanges, not what the ends do later. It fails with an *Error.
+func (u *Upgraded) Lead(ctx context.Context, session net.Conn) (client, server net.Conn, err error) {
+	l, p := u.options.Local, u.Protocol
+	s := newConn(session, u.options.Trace)
+	s.local = l
+	s.Step(Upgrade)
+	lead := p.Lead
+	if lead == nil {
+		lead = func(l *Local, _ *Conn) error {
+			if len(u.Greeting) == 0 {
+				return nil
+			}
+			_, err := l.client.Write(u.Greeting)
+			return err
+		}
+	}
+	if err := s.run(ctx, p, func() error { return lead(l, s) }); err != nil {
+		return nil, nil, err
+	}
+	client, server = withPrefix(l.Conn, l.client.rest()), withPrefix(session, s.rest())
+	if p.Ends != nil {
+		client, server = p.Ends(l, client, server)
+	}
+	return client, server, nil
+}
+
+// Raw returns the connection for somebody else's handshake, the next thing on it, and fails
+// with a *CleartextError if the server has sent anything by now.
+func (u *Upgraded) Raw() (net.Conn, error) {
+	if err := u.guard.checkWrite(); err != nil {
+		return nil, err
+	}
+	return u.Conn, nil
+}
+
+// withPrefix is conn, of which some bytes have been read already.
+func withPrefix(conn net.Conn, prefix []byte) net.Conn {
+	if len(prefix) == 0 {
+		return conn
+	}
+	return &prefixConn{Conn: conn, prefix: prefix}
+}
+
+// forLocal makes c, a connection with the local client, name it in its errors.
+func (c *Conn) forLocal() *Conn {
+	c.isLocal = true
+	return c
+}
+
+// fault is an error of the connection, which names the local client if it is its.
+func (c *Conn) fault(err error) error {
+	if err == nil || !c.isLocal {
+		return err
+	}
+	err = &LocalError{err}
+	if errors.Is(err, ErrTLS) {
+		err = Hinted(err, localHint)
+	}
+	return err
+}
+
+// misspoken is the error for something that the protocol does not allow the local client to say.
+func (l *Local) misspoken(what string) error {
+	return &LocalError{fmt.Errorf("%w: %s", ErrUnexpected, what)}
+}

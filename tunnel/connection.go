@@ -1,0 +1,202 @@
+package tunnel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"tlsup/internal/connect"
+	"tlsup/internal/record"
+)
+
+const (
+	// A buffer begins small, and grows when a read has filled it: most connections are idle.
+	smallBuffer = 16 << 10
+	largeBuffer = 128 << 10
+	// linger is how long nothing may move when one side has ended.
+	linger = 5 * time.Minute
+	// lastWords is how long a server that can't be written to is read from.
+	lastWords = 5 * time.Second
+	// moment is how long a client may take to end behind its last word.
+	moment = 500 * time.Millisecond
+)
+
+// A connection is one client's, and the session that it has been given.
+type connection struct {
+	accepted       net.Conn     // the client's, bare
+	client, server net.Conn     // what to copy between
+	abortServer    func() error // closes the server's connection without close_notify; nil before there is one
+	raw            bool         // both are bare, so that the kernel can copy between them
+	began          time.Time
+	log            *slog.Logger
+
+	sent, received atomic.Int64  // bytes to the server and from it
+	moved          atomic.Int64  // when a byte last moved, in nanoseconds since began
+	clientEnded    chan struct{} // closed when the client has ended its side
+	serverEnded    chan struct{} // closed when nothing more can come from the server
+}
+
+// end is one end of a connection.
+type end interface {
+	net.Conn
+	CloseWrite() error
+}
+
+// join carries bytes both ways until the connection ends, see the package comment, and closes it.
+// It returns nil for a clean end.
+func (c *connection) join(ctx context.Context, idle time.Duration) error {
+	ctx, cut := context.WithCancelCause(ctx)
+	defer cut(nil)
+	whole := context.AfterFunc(ctx, c.abort) // which ends both directions
+
+	splice := c.raw && idle == 0
+	c.clientEnded, c.serverEnded = make(chan struct{}), make(chan struct{})
+	ends := make(chan error, 2)
+	go func() { ends <- c.upload(splice) }()
+	go func() { ends <- c.download(splice) }()
+	c.move()
+	if idle > 0 {
+		c.watch(ctx, cut, idle)
+	}
+	for i := range 2 {
+		if err := <-ends; err != nil {
+			cut(err)
+		} else if i == 0 && idle == 0 && !splice {
+			c.watch(ctx, cut, linger)
+		}
+	}
+	if !whole() {
+		return context.Cause(ctx)
+	}
+	c.server.Close()
+	c.client.Close()
+	return nil
+}
+
+// upload carries what the client says to its end, and passes that on.
+func (c *connection) upload(splice bool) error {
+	writing, err := c.carry(c.server, c.client, &c.sent, splice)
+	switch {
+	case err == nil:
+		close(c.clientEnded)
+		c.server.(end).CloseWrite() // one that is gone has heard all that it wanted
+		return nil
+	case !writing:
+		return fmt.Errorf("client: %w", err)
+	}
+	// What the server still says may tell why.
+	select {
+	case <-c.serverEnded:
+	case <-time.After(lastWords):
+	}
+	return fmt.Errorf("server: %w", err)
+}
+
+// download carries what the server says to its end, and passes that on.
+func (c *connection) download(splice bool) error {
+	defer close(c.serverEnded)
+	writing, err := c.carry(c.client, c.server, &c.received, splice)
+	switch {
+	case err == nil:
+		c.client.(end).CloseWrite()
+		return nil
+	case writing:
+		return fmt.Errorf("client: %w", err)
+	case errors.Is(err, record.ErrCut):
+		// Some servers close so when the client has said its last word.
+		select {
+		case <-c.clientEnded:
+			return nil
+		case <-time.After(moment):
+		}
+	}
+	return fmt.Errorf("server: %w", err)
+}
+
+// carry carries one direction, and tells whether it was dst that failed.
+func (c *connection) carry(dst, src net.Conn, count *atomic.Int64, splice bool) (writing bool, err error) {
+	if !splice {
+		return c.copy(dst, src, count)
+	}
+	n, err := io.Copy(dst, src)
+	count.Add(n)
+	return errors.Is(err, syscall.EPIPE), err
+}
+
+// copy copies to the end of src, and tells whether it was dst that failed.
+func (c *connection) copy(dst io.Writer, src io.Reader, count *atomic.Int64) (writing bool, err error) {
+	buf := make([]byte, smallBuffer)
+	for {
+		n, err := src.Read(buf)
+		if n > 0 {
+			c.move()
+			if _, err := dst.Write(buf[:n]); err != nil {
+				return true, err
+			}
+			count.Add(int64(n))
+			c.move()
+		}
+		switch {
+		case err == io.EOF:
+			return false, nil
+		case err != nil:
+			return false, err
+		case n == len(buf) && n < largeBuffer:
+			buf = make([]byte, largeBuffer)
+		}
+	}
+}
+
+func (c *connection) move() { c.moved.Store(int64(time.Since(c.began))) }
+
+// watch cuts the connection when nothing has moved for idle.
+func (c *connection) watch(ctx context.Context, cut context.CancelCauseFunc, idle time.Duration) {
+	quiet := time.Since(c.began) - time.Duration(c.moved.Load())
+	switch {
+	case ctx.Err() != nil:
+	case quiet >= idle:
+		cut(fmt.Errorf("nothing moved for %v", idle))
+	default:
+		time.AfterFunc(idle-quiet, func() { c.watch(ctx, cut, idle) })
+	}
+}
+
+// abort cuts both sides, so that neither can take what it has for all there was.
+func (c *connection) abort() {
+	if c.abortServer != nil {
+		c.abortServer()
+	}
+	if tcp, ok := c.accepted.(*net.TCPConn); ok {
+		tcp.SetLinger(0) // a reset
+	}
+	c.accepted.Close()
+}
+
+// failed logs a connection that never got its session.
+func (c *connection) failed(err error) {
+	args := []any{"error", err, "took", time.Since(c.began).Round(time.Millisecond)}
+	var known *connect.Error
+	if errors.As(err, &known) {
+		args = append(args, "step", string(known.Step))
+		if known.Hint != "" {
+			args = append(args, "hint", known.Hint)
+		}
+	}
+	c.log.Error("failed", args...)
+}
+
+// closed logs the end of a connection.
+func (c *connection) closed(err error) {
+	args := []any{"took", time.Since(c.began).Round(time.Millisecond), "sent", c.sent.Load(), "received", c.received.Load()}
+	if err == nil {
+		c.log.Info("closed", args...)
+		return
+	}
+	c.log.Warn("closed", append(args, "error", err)...)
+}

@@ -1,0 +1,113 @@
+package tunnel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// keepAlive is how long a client's connection may be silent before its system is asked whether it
+// is still there: in the end that finds clients that vanished.
+var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 15 * time.Second, Count: 9}
+
+// Listen opens a listener: "[ADDR:]PORT", on loopback without ADDR and on a free port for port 0;
+// or "unix:PATH", with the file's permissions, 0 for those that the process gives. A socket
+// file that nobody listens on is replaced.
+func Listen(where string, mode fs.FileMode) (net.Listener, error) {
+	if path, ok := strings.CutPrefix(where, "unix:"); ok {
+		return listenUnix(path, mode)
+	}
+	address := where
+	if !strings.Contains(where, ":") {
+		address = net.JoinHostPort("127.0.0.1", where)
+	}
+	host, port, err := net.SplitHostPort(address)
+	if err != nil || host == "" || port == "" {
+		return nil, fmt.Errorf("%q is neither [ADDR:]PORT nor unix:PATH", where)
+	}
+	config := net.ListenConfig{KeepAliveConfig: keepAlive}
+	l, err := config.Listen(context.Background(), "tcp", address)
+	if err != nil {
+		return nil, listenFault(err)
+	}
+	return l, nil
+}
+
+// listenUnix listens on a socket file. One that is left of a server that is gone is in the way.
+func listenUnix(path string, mode fs.FileMode) (net.Listener, error) {
+	if path == "" {
+		return nil, errors.New("a Unix socket is unix:PATH")
+	}
+	l, err := listenWithMode(path, mode)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		if err := removeStale(path); err != nil {
+			return nil, err
+		}
+		l, err = listenWithMode(path, mode)
+	}
+	if err != nil {
+		return nil, listenFault(err)
+	}
+	return l, nil
+}
+
+// removeStale removes a socket file that nobody listens on.
+func removeStale(path string) error {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return err
+	}
+	if info.Mode().Type() != fs.ModeSocket {
+		return fmt.Errorf("%s exists and is no socket", path)
+	}
+	conn, err := net.DialTimeout("unix", path, time.Second)
+	if err == nil {
+		conn.Close()
+		return fmt.Errorf("%s: somebody listens there already", path)
+	}
+	if !errors.Is(err, syscall.ECONNREFUSED) {
+		return fmt.Errorf("%s is in the way: %w", path, err)
+	}
+	return os.Remove(path)
+}
+
+// listenFault leaves out of an error what is said anyway.
+func listenFault(err error) error {
+	var op *net.OpError
+	if !errors.As(err, &op) {
+		return err
+	}
+	var call *os.SyscallError
+	if errors.As(op.Err, &call) {
+		return call.Err
+	}
+	return op.Err
+}
+
+// mayRecover reports whether accepting may succeed later: connections that ended in the backlog,
+// and resources that others may free.
+func mayRecover(err error) bool {
+	for _, code := range []error{syscall.ECONNABORTED, syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EINTR, syscall.EAGAIN} {
+		if errors.Is(err, code) {
+			return true
+		}
+	}
+	return false
+}
+
+// Address is how a listener's or client's address is written in the log.
+func Address(a net.Addr) string {
+	if a == nil || a.Network() == "unix" && a.String() == "" {
+		return "unix"
+	}
+	if a.Network() == "unix" {
+		return "unix:" + a.String()
+	}
+	return a.String()
+}

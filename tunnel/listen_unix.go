@@ -1,0 +1,58 @@
+//go:build unix
+
+package tunnel
+
+import (
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// listenWithMode makes the socket in a folder that nobody else can enter, and moves it to its
+// place when it has its permissions: at no moment can it be connected to with others.
+func listenWithMode(path string, mode fs.FileMode) (net.Listener, error) {
+	if mode == 0 {
+		return net.Listen("unix", path)
+	}
+	if _, err := os.Lstat(path); err == nil {
+		return nil, syscall.EADDRINUSE
+	}
+	dir, err := os.MkdirTemp(filepath.Dir(path), ".tlsup-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	temporary := filepath.Join(dir, "s")
+	l, err := net.Listen("unix", temporary)
+	if err != nil {
+		return nil, err
+	}
+	unix := l.(*net.UnixListener)
+	unix.SetUnlinkOnClose(false)
+	if err = os.Chmod(temporary, mode); err == nil {
+		err = os.Rename(temporary, path)
+	}
+	if err != nil {
+		l.Close()
+		return nil, err
+	}
+	return &movedListener{unix, path}, nil
+}
+
+// movedListener is a listener whose socket has another name than it was made with.
+type movedListener struct {
+	*net.UnixListener
+	path string
+}
+
+func (l *movedListener) Addr() net.Addr { return &net.UnixAddr{Name: l.path, Net: "unix"} }
+
+func (l *movedListener) Close() error {
+	err := l.UnixListener.Close()
+	if err == nil {
+		err = os.Remove(l.path)
+	}
+	return err
+}

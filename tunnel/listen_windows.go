@@ -1,0 +1,15 @@
+package tunnel
+
+import (
+	"errors"
+	"io/fs"
+	"net"
+)
+
+// listenWithMode listens on a socket file. Its permissions are its folder's.
+func listenWithMode(path string, mode fs.FileMode) (net.Listener, error) {
+	if mode != 0 {
+		return nil, errors.New("permissions can't be given on this system, the folder's count")
+	}
+	return net.Listen("unix", path)
+}
