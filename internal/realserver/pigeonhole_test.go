@@ -24,9 +24,9 @@ func TestPigeonhole(t *testing.T) {
 	})
 	t.Run("ports", func(t *testing.T) { testPorts(t, s, Host) })
 	t.Run("program", func(t *testing.T) {
-		talk := login + "\r\nLISTSCRIPTS\r\nLOGOUT\r\n"
-		tlsup(t, talk, "--no-half-close", "--x509cafile", s.CAFile(), s.target("sieve")).must(t, 0, "\"IMPLEMENTATION\" ")
-		tlsup(t, talk, s.target("sieve")).must(t, 6, "", s.Addr("sieve")+": verify: ", "throwaway authority")
+		turns := []turn{{"", "\r\nOK "}, {login + "\r\n", "OK "}, {"LISTSCRIPTS\r\n", "OK "}, {"LOGOUT\r\n", "OK "}}
+		tlsupTurns(t, turns, "--x509cafile", s.CAFile(), s.target("sieve")).must(t, 0, "\"IMPLEMENTATION\" ")
+		tlsup(t, "", s.target("sieve")).must(t, 6, "", s.Addr("sieve")+": verify: ", "throwaway authority")
 	})
 }
 

@@ -39,7 +39,7 @@ func TestQemuNBD(t *testing.T) {
 		}
 	})
 	t.Run("program", func(t *testing.T) {
-		// qemu-nbd never sends close_notify, which is an error if it closes first.
+		// qemu-nbd never sends close_notify.
 		got := tlsupTurns(t, []turn{{nbdExportName, nbdZeroes}, {nbdRead, nbdData}}, "--x509cafile", s.CAFile(), s.target("nbd"))
 		got.must(t, 0, nbdData, "without close_notify")
 		tlsup(t, "", s.target("nbd")).must(t, 6, "", s.Addr("nbd")+": verify: ", "throwaway authority")

@@ -32,7 +32,7 @@ func TestUpsd(t *testing.T) {
 		}
 	})
 	t.Run("program", func(t *testing.T) {
-		// upsd never sends close_notify, which is an error if it closes first.
+		// upsd never sends close_notify.
 		got := tlsupTurns(t, []turn{{"LIST UPS\n", upsList}}, "--x509cafile", s.CAFile(), s.target("nut"))
 		got.must(t, 0, upsList, "without close_notify")
 		tlsup(t, "", s.target("nut")).must(t, 6, "", s.Addr("nut")+": verify: ", "throwaway authority")
