@@ -41,8 +41,8 @@ var _ = register(&Protocol{
 	Implicit:  "https",
 	Lines:     true,
 	Names:     ServiceDomain,
-	Recognise: greetsLikeHTTP,
-	Upgrade:   upgradeHTTP("https"),
+	Recognise: greetsLikeHTTP(httpStatusLine),
+	Upgrade:   httpKind{implicit: "https", port: 80, request: httpOptions, status: httpStatusLine}.upgrade,
 	Inside:    insideHTTP,
 	Remarks:   httpRemarks,
 	Note:      httpNote,
@@ -69,7 +69,7 @@ var _ = register(&Protocol{
 	Implicit: "ipps",
 	Lines:    true,
 	Names:    ServiceDomain,
-	Upgrade:  upgradeHTTP("ipps"),
+	Upgrade:  httpKind{implicit: "ipps", port: 80, request: httpOptions, status: httpStatusLine}.upgrade,
 	Inside:   insideHTTP,
 	Remarks:  httpRemarks,
 	Note:     httpNote,
@@ -99,40 +99,49 @@ const httpNote = "The answer to OPTIONS is not part of the session, which begins
 	"CUPS knows this upgrade. Apache has had none since 2.4.64: on a port that upgrades, somebody on the way can have " +
 	"one request answered with the answer to another (CVE-2025-49812, the Opossum attack). Most servers never had one."
 
-// greetsLikeHTTP recognises an answer to something that was no request.
-func greetsLikeHTTP(b []byte) bool {
-	line, _, ended := bytes.Cut(b, []byte("\n"))
-	return ended && httpStatusLine.Match(bytes.TrimSuffix(line, []byte("\r")))
+// greetsLikeHTTP returns a function that recognises an answer to something that was no request.
+func greetsLikeHTTP(status *regexp.Regexp) func([]byte) bool {
+	return func(b []byte) bool {
+		line, _, ended := bytes.Cut(b, []byte("\n"))
+		return ended && status.Match(bytes.TrimSuffix(line, []byte("\r")))
+	}
 }
 
-// upgradeHTTP returns the upgrade of a scheme whose sibling in TLS from the first byte is
-// implicit.
-func upgradeHTTP(implicit string) func(*Conn, *Options) error {
-	return func(c *Conn, o *Options) error {
-		c.Step(Upgrade)
-		host, err := httpHost(o)
-		if err != nil {
-			return err
-		}
-		authority := host
-		if o.Port != 0 && o.Port != 80 {
-			authority += ":" + strconv.Itoa(o.Port)
-		}
-		if err := c.WriteLines("OPTIONS * HTTP/1.1", "Host: "+authority, "Upgrade: TLS/1.2, TLS/1.1, TLS/1.0", "Connection: Upgrade", ""); err != nil {
-			return err
-		}
-		answer, err := readHTTP(c)
-		if err != nil {
-			return err
-		}
-		if answer.code == 101 {
-			if !slices.ContainsFunc(answer.list("upgrade"), isTLSToken) {
-				return fmt.Errorf("%w, to something that is not TLS", Unexpected(answer.line))
-			}
-			return nil
-		}
-		return Hinted(answer.refusal(), answer.hint(implicit, host))
+// An httpKind is one of the protocols that upgrade like HTTP.
+type httpKind struct {
+	implicit string                        // the sibling in TLS from the first byte
+	port     int                           // that goes without saying
+	request  func(authority string) string // the first line of a request for nothing
+	status   *regexp.Regexp                // matches the first line of an answer
+}
+
+// httpOptions asks for nothing of the server as a whole (RFC 9110, 9.3.7).
+func httpOptions(string) string { return "OPTIONS * HTTP/1.1" }
+
+func (k httpKind) upgrade(c *Conn, o *Options) error {
+	c.Step(Upgrade)
+	host, err := httpHost(o)
+	if err != nil {
+		return err
 	}
+	authority := host
+	if o.Port != 0 && o.Port != k.port {
+		authority += ":" + strconv.Itoa(o.Port)
+	}
+	if err := c.WriteLines(k.request(authority), "Host: "+authority, "Upgrade: TLS/1.2, TLS/1.1, TLS/1.0", "Connection: Upgrade", ""); err != nil {
+		return err
+	}
+	answer, err := readHTTP(c, k.status)
+	if err != nil {
+		return err
+	}
+	if answer.code == 101 {
+		if !slices.ContainsFunc(answer.list("upgrade"), isTLSToken) {
+			return fmt.Errorf("%w, to something that is not TLS", Unexpected(answer.line))
+		}
+		return nil
+	}
+	return Hinted(answer.refusal(), answer.hint(k.implicit, host))
 }
 
 // refusal is the error for an answer other than 101.
@@ -177,16 +186,21 @@ func httpHost(o *Options) (string, error) {
 
 // insideHTTP reads the answer to OPTIONS.
 func insideHTTP(c *Conn, _ *Options) error {
-	answer, err := readHTTP(c)
+	answer, err := readHTTP(c, httpStatusLine)
 	switch {
 	case err != nil:
 		return err
 	case answer.code == 101:
 		return Unexpected(answer.line)
 	case !answer.persists():
-		return fmt.Errorf("%w, inside TLS, and closes the connection", Refused(answer.line))
+		return answer.closing()
 	}
 	return answer.skip(c)
+}
+
+// closing is the error for an answer inside TLS behind which the server closes.
+func (a httpAnswer) closing() error {
+	return fmt.Errorf("%w, inside TLS, and closes the connection", Refused(a.line))
 }
 
 // An httpAnswer is an answer without its content.
@@ -204,15 +218,15 @@ var (
 	httpField = regexp.MustCompile("^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*$")
 )
 
-// readHTTP reads an answer up to the empty line behind its fields. Interim answers before
-// it are skipped (RFC 9110, 15.2).
-func readHTTP(c *Conn) (httpAnswer, error) {
+// readHTTP reads an answer, whose first line status matches, up to the empty line behind its
+// fields. Interim answers before it are skipped (RFC 9110, 15.2).
+func readHTTP(c *Conn, status *regexp.Regexp) (httpAnswer, error) {
 	for {
 		line, err := c.ReadLine()
 		if err != nil {
 			return httpAnswer{}, err
 		}
-		if !httpStatusLine.MatchString(line) {
+		if !status.MatchString(line) {
 			return httpAnswer{}, Unexpected(line)
 		}
 		a := httpAnswer{line: line, fields: make(map[string][]string)}
@@ -250,13 +264,15 @@ func (a httpAnswer) list(name string) []string {
 	return elements
 }
 
+// connection reports whether the field Connection holds an option.
+func (a httpAnswer) connection(option string) bool {
+	return slices.ContainsFunc(a.list("connection"), func(s string) bool { return strings.EqualFold(s, option) })
+}
+
 // persists reports whether the connection outlives the answer (RFC 9112, 9.3), and so
 // whether the answer says where it ends (6.3).
 func (a httpAnswer) persists() bool {
-	has := func(option string) bool {
-		return slices.ContainsFunc(a.list("connection"), func(s string) bool { return strings.EqualFold(s, option) })
-	}
-	if has("close") || strings.HasPrefix(a.line, "HTTP/1.0") && !has("keep-alive") {
+	if a.connection("close") || strings.HasPrefix(a.line, "HTTP/1.0") && !a.connection("keep-alive") {
 		return false
 	}
 	return a.code == 204 || a.code == 304 || a.fields["content-length"] != nil || a.fields["transfer-encoding"] != nil

@@ -29,7 +29,7 @@ func httpLoop(c *conn) error {
 		}
 	}
 	for {
-		method, fields, err := httpRequest(c)
+		method, fields, err := httpRequest(c, "HTTP/1.1")
 		if err != nil {
 			return err
 		}
@@ -58,15 +58,15 @@ func httpLoop(c *conn) error {
 	}
 }
 
-// httpRequest reads a request up to the end of its fields, the names in lower case. The
-// method is empty for something else than a request.
-func httpRequest(c *conn) (method string, fields map[string]string, err error) {
+// httpRequest reads a request of that version up to the end of its fields, the names in lower
+// case. The method is empty for something else than a request.
+func httpRequest(c *conn, version string) (method string, fields map[string]string, err error) {
 	line, err := c.readLine()
 	if err != nil {
 		return "", nil, err
 	}
 	words := strings.Split(line, " ")
-	if len(words) == 3 && words[2] == "HTTP/1.1" {
+	if len(words) == 3 && words[2] == version {
 		method = words[0]
 	}
 	fields = make(map[string]string)
