@@ -1,6 +1,7 @@
 package negotiate
 
 import (
+	"crypto/tls"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -24,21 +25,23 @@ import (
 // another version, says so behind it. MSG_DENIED in place of MSG_ACCEPTED refuses, and so
 // does a verifier without the word. Inside TLS the client calls what it likes.
 var _ = register(&Protocol{
-	Name:    "nfs",
-	Aliases: []string{"sunrpc"},
-	Family:  Files,
-	Title:   "files over the network, by RPC-with-TLS (NFS)",
-	Port:    2049,
-	ALPN:    []string{"sunrpc"},
-	Specs:   []string{"RFC 9289"},
-	Upgrade: upgradeNFS,
+	Name:       "nfs",
+	Aliases:    []string{"sunrpc"},
+	Family:     Files,
+	Title:      "files over the network, by RPC-with-TLS (NFS)",
+	Port:       2049,
+	ALPN:       []string{"sunrpc"},
+	Specs:      []string{"RFC 9289"},
+	Upgrade:    upgradeNFS,
+	MinVersion: tls.VersionTLS13,
 	Remarks: []Remark{
 		{"C: NULL of program 100003", "a call that does nothing, with the credential AUTH_TLS"},
 		{"S: STARTTLS", "the go-ahead, in the verifier of the reply; MSG_DENIED refuses, a verifier without it too"},
 	},
 	Note: "Inside TLS the server is silent: the client calls what it likes, in records as in the clear. What follows are packets, not lines. " +
 		"Servers of other RPC programs do the same upgrade, and are asked about NFS all the same: the answer to that does not matter. " +
-		"RFC 9289 wants TLS 1.3, and the server may want a certificate of the client. In the clear anybody on the way can take the word out: with tlsup there is no session then.",
+		"RFC 9289 wants TLS 1.3, and there is no session with less; it wants sunrpc agreed on too (ALPN), of which Linux's servers say nothing. " +
+		"The server may want a certificate of the client. In the clear anybody on the way can take the word out: with tlsup there is no session then.",
 })
 
 const (

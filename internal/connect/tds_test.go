@@ -54,45 +54,69 @@ func TestPackets(t *testing.T) {
 	}
 }
 
-// TestMaxVersion: a protocol that can't carry TLS 1.3 is not offered it, even if the server
-// would take it, and an option that wants it is named.
-func TestMaxVersion(t *testing.T) {
-	s, err := testserver.Start("mssql", func(c *tls.Config) { c.MaxVersion = tls.VersionTLS13 })
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	ca := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(ca, s.CA.PEM(), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, test := range []struct{ scheme, min, want string }{
-		{"mssql", "", ""},
-		{"mssql", "1.3", "--tls-min 1.3: mssql allows TLS 1.2 at most"},
+// TestVersions: a protocol that can't carry TLS 1.3 is not offered it, even if the server would
+// take it, and one that is for TLS 1.3 offers nothing older. An option that wants it otherwise is named.
+func TestVersions(t *testing.T) {
+	for _, test := range []struct {
+		scheme, min, max string
+		want             uint16 // 0: an error
+		err              string
+	}{
+		{"mssql", "", "", tls.VersionTLS12, ""},
+		{"mssql", "1.3", "", 0, "--tls-min 1.3: mssql allows TLS 1.2 at most"},
+		{"nfs", "", "", tls.VersionTLS13, ""},
+		{"nfs", "1.0", "", tls.VersionTLS13, ""},
+		{"nfs", "", "1.2", 0, "--tls-max 1.2: nfs is for TLS 1.3 and newer"},
 	} {
-		config, err := trust.Load(trust.Settings{CAFiles: []string{ca}, TLSMin: test.min})
-		if err != nil {
-			t.Fatal(err)
+		target, o := startWith(t, test.scheme, func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS13 },
+			trust.Settings{TLSMin: test.min, TLSMax: test.max})
+		if err := o.CheckTrust(target.Protocol); (err != nil) != (test.err != "") || err != nil && err.Error() != test.err {
+			t.Errorf("error %v before anything is opened, want %q", err, test.err)
 		}
-		o := &Options{Network: "tcp4", Trust: config}
-		p := negotiate.Find(test.scheme)
-		if err := o.CheckTrust(p); (err != nil) != (test.want != "") || err != nil && err.Error() != test.want {
-			t.Errorf("error %v before anything is opened, want %q", err, test.want)
-		}
-		session, err := Open(context.Background(), Target{Protocol: p, Host: "localhost", Port: s.Addr.Port}, o)
-		if test.want != "" {
+		session, err := Open(context.Background(), target, o)
+		if test.err != "" {
 			var failed *Error
-			if !errors.As(err, &failed) || failed.Step != Handshake || !strings.HasSuffix(err.Error(), test.want) {
-				t.Errorf("error %v, want %q", err, test.want)
+			if !errors.As(err, &failed) || failed.Step != Handshake || !strings.HasSuffix(err.Error(), test.err) {
+				t.Errorf("error %v, want %q", err, test.err)
 			}
 			continue
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		if v := session.TLS.ConnectionState().Version; v != tls.VersionTLS12 {
-			t.Errorf("version %x", v)
+		if v := session.TLS.ConnectionState().Version; v != test.want {
+			t.Errorf("%s: version %x", test.scheme, v)
 		}
 		session.Close()
 	}
+}
+
+// TestOldServer: the hint does not send anybody to --tls-min, which would not help.
+func TestOldServer(t *testing.T) {
+	target, o := startWith(t, "nfs", func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS12, tls.VersionTLS12 }, trust.Settings{})
+	_, err := Open(context.Background(), target, o)
+	var failed *Error
+	if !errors.As(err, &failed) || failed.Step != Handshake || failed.Hint != "nfs is for TLS 1.3 and newer: the server has to allow it" {
+		t.Errorf("error %v, %+v", err, failed)
+	}
+}
+
+// startWith starts a server with changed settings, and returns the way to it.
+func startWith(t *testing.T, scheme string, change func(*tls.Config), settings trust.Settings) (Target, *Options) {
+	t.Helper()
+	s, err := testserver.Start(scheme, change)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, s.CA.PEM(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	settings.CAFiles = []string{ca}
+	config, err := trust.Load(settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Target{Protocol: negotiate.Find(scheme), Host: "localhost", Port: s.Addr.Port}, &Options{Network: "tcp4", Trust: config}
 }

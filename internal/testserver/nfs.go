@@ -1,6 +1,7 @@
 package testserver
 
 import (
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -32,9 +33,10 @@ const nfsRoot = "root"
 
 func init() {
 	servers["nfs"] = protocol{
-		upgrade: nfsLoop,
-		session: nfsLoop,
-		alpn:    []string{"sunrpc"},
+		upgrade:    nfsLoop,
+		session:    nfsLoop,
+		alpn:       []string{"sunrpc"},
+		minVersion: tls.VersionTLS13,
 		talk: []string{
 			rpcRecord(1, rpcCall, 2, nfsProgram, 4, nfsNull, rpcAuthNone, 0, rpcAuthNone, 0),
 			// No tag, minor version 0, two operations.

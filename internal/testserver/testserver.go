@@ -35,8 +35,8 @@ type protocol struct {
 	alpn []string
 	// wrap, if not nil, gives what the handshake is run on, and what to call when it is done.
 	wrap func(net.Conn) (conn net.Conn, done func())
-	// maxVersion is the newest version of TLS; 0 for any.
-	maxVersion uint16
+	// minVersion and maxVersion are the oldest and the newest version of TLS; 0 for any.
+	minVersion, maxVersion uint16
 	// session speaks inside TLS until the client ends it.
 	session func(*conn) error
 	// talk is what a client may say inside TLS, ending the session: lines, or requests of
@@ -108,7 +108,7 @@ func Start(name string, change func(*tls.Config)) (*Server, error) {
 	}
 	s := &Server{
 		CA: ca, Addr: l.Addr().(*net.TCPAddr), listener: l, protocol: p,
-		config: &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: p.alpn, MaxVersion: p.maxVersion},
+		config: &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: p.alpn, MinVersion: p.minVersion, MaxVersion: p.maxVersion},
 		conns:  make(map[net.Conn]bool),
 	}
 	if change != nil {

@@ -13,6 +13,9 @@ const (
 	hintOld        = "the server knows only versions of TLS that are not allowed here: --tls-min 1.0 allows old ones, --tls-max the new ones again"
 )
 
+// alertVersion is the alert protocol_version.
+const alertVersion tls.AlertError = 70
+
 // alertHint says what an alert of a server means (RFC 8446, 6.2) and what to try.
 func alertHint(code tls.AlertError) string {
 	switch code {
@@ -32,7 +35,7 @@ func alertHint(code tls.AlertError) string {
 		return "the server knows the client's certificate, and denies it access; " + hintClientCert
 	case 116: // certificate_required
 		return "the server wants a certificate; " + hintClientCert
-	case 70: // protocol_version
+	case alertVersion:
 		return hintOld
 	case 71: // insufficient_security
 		return "the server wants stronger cryptography than was offered: leave out --ciphers, --groups and --tls-max"
@@ -57,10 +60,17 @@ func HandshakeHint(err error) string {
 	if code, ok := alertOf(err); ok {
 		return alertHint(code)
 	}
-	if err != nil && strings.HasPrefix(err.Error(), tooOld) {
+	if IsVersion(err) {
 		return hintOld
 	}
 	return ""
+}
+
+// IsVersion reports whether a handshake failed since the server knows no version of TLS that was
+// offered.
+func IsVersion(err error) bool {
+	code, ok := alertOf(err)
+	return ok && code == alertVersion || err != nil && strings.HasPrefix(err.Error(), tooOld)
 }
 
 // RefusesClient reports whether an error is the server's alert that it does not accept the

@@ -112,22 +112,28 @@ func (c *Config) Client(name string, alpn []string) *tls.Config {
 	return config
 }
 
-// Limit returns the settings for a protocol that can carry TLS up to the version max only; 0:
-// any. Its error names the option that asks for more.
-func (c *Config) Limit(protocol string, max uint16) (*Config, error) {
-	if max == 0 || c.shared.MaxVersion <= max {
-		return c, nil
-	}
-	allows := protocol + " allows " + tls.VersionName(max) + " at most"
-	if c.shared.MinVersion > max {
-		return nil, fmt.Errorf("--tls-min %s: %s", versionWord(c.shared.MinVersion), allows)
-	}
-	if groups := c.shared.CurvePreferences; groups != nil && max < tls.VersionTLS13 && onlyFor13(groups) {
-		return nil, fmt.Errorf("--groups names only groups of TLS 1.3: %s", allows)
-	}
+// Limit returns the settings for a protocol that is for versions of TLS from min to max only; 0:
+// any. Its error names the option that asks for another.
+func (c *Config) Limit(protocol string, min, max uint16) (*Config, error) {
 	limited := *c
 	limited.shared = c.shared.Clone()
-	limited.shared.MaxVersion = max
+	if min > c.shared.MinVersion {
+		limited.shared.MinVersion = min
+	}
+	if max != 0 && max < c.shared.MaxVersion {
+		limited.shared.MaxVersion = max
+	}
+	least, most := protocol+" is for "+tls.VersionName(min)+" and newer", protocol+" allows "+tls.VersionName(max)+" at most"
+	switch groups := c.shared.CurvePreferences; {
+	case min > c.shared.MaxVersion:
+		return nil, fmt.Errorf("--tls-max %s: %s", versionWord(c.shared.MaxVersion), least)
+	case min == tls.VersionTLS13 && c.shared.CipherSuites != nil:
+		return nil, fmt.Errorf("--ciphers names only suites before TLS 1.3: %s", least)
+	case max != 0 && max < c.shared.MinVersion:
+		return nil, fmt.Errorf("--tls-min %s: %s", versionWord(c.shared.MinVersion), most)
+	case limited.shared.MaxVersion < tls.VersionTLS13 && groups != nil && onlyFor13(groups):
+		return nil, fmt.Errorf("--groups names only groups of TLS 1.3: %s", most)
+	}
 	return &limited, nil
 }
 

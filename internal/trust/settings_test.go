@@ -46,30 +46,36 @@ func TestVersions(t *testing.T) {
 	}
 }
 
-// TestLimit: a protocol's own limit lowers the highest version, and never raises it.
+// TestLimit: a protocol's own limits narrow the versions, and never widen them.
 func TestLimit(t *testing.T) {
+	const v11, v12, v13 = tls.VersionTLS11, tls.VersionTLS12, tls.VersionTLS13
 	for _, test := range []struct {
 		settings Settings
-		max      uint16
+		min, max uint16
 		want     uint16 // 0: an error
 		err      string
 	}{
-		{Settings{}, 0, tls.VersionTLS13, ""},
-		{Settings{}, tls.VersionTLS13, tls.VersionTLS13, ""},
-		{Settings{}, tls.VersionTLS12, tls.VersionTLS12, ""},
-		{Settings{TLSMin: "1.0", TLSMax: "1.1"}, tls.VersionTLS12, tls.VersionTLS11, ""},
-		{Settings{Groups: "X25519MLKEM768,X25519"}, tls.VersionTLS12, tls.VersionTLS12, ""},
-		{Settings{TLSMin: "1.3"}, tls.VersionTLS12, 0, "--tls-min 1.3: tds allows TLS 1.2 at most"},
-		{Settings{Groups: "X25519MLKEM768"}, tls.VersionTLS12, 0, "--groups names only groups of TLS 1.3: tds allows TLS 1.2 at most"},
+		{Settings{}, 0, 0, v13, ""},
+		{Settings{}, 0, v13, v13, ""},
+		{Settings{}, 0, v12, v12, ""},
+		{Settings{}, v13, 0, v13, ""},
+		{Settings{TLSMin: "1.0", TLSMax: "1.1"}, 0, v12, v11, ""},
+		{Settings{TLSMin: "1.0", TLSMax: "1.2"}, v12, 0, v12, ""},
+		{Settings{Ciphers: "ECDHE-ECDSA-AES128-SHA", TLSMax: "1.2"}, v12, 0, v12, ""},
+		{Settings{Groups: "X25519MLKEM768,X25519"}, 0, v12, v12, ""},
+		{Settings{TLSMin: "1.3"}, 0, v12, 0, "--tls-min 1.3: tds allows TLS 1.2 at most"},
+		{Settings{Groups: "X25519MLKEM768"}, 0, v12, 0, "--groups names only groups of TLS 1.3: tds allows TLS 1.2 at most"},
+		{Settings{TLSMax: "1.2"}, v13, 0, 0, "--tls-max 1.2: tds is for TLS 1.3 and newer"},
+		{Settings{Ciphers: "ECDHE-ECDSA-AES128-SHA"}, v13, 0, 0, "--ciphers names only suites before TLS 1.3: tds is for TLS 1.3 and newer"},
 	} {
 		server, roots := newServer(t)
 		server.MinVersion = tls.VersionTLS10
 		test.settings.CAFiles = []string{roots}
 		c := load(t, test.settings)
-		limited, err := c.Limit("tds", test.max)
+		limited, err := c.Limit("tds", test.min, test.max)
 		if test.want == 0 {
 			if err == nil || err.Error() != test.err {
-				t.Errorf("%+v up to %x: error %v, want %q", test.settings, test.max, err, test.err)
+				t.Errorf("%+v, %x to %x: error %v, want %q", test.settings, test.min, test.max, err, test.err)
 			}
 			continue
 		}
@@ -77,10 +83,17 @@ func TestLimit(t *testing.T) {
 			t.Fatal(err)
 		}
 		if o := handshake(t, server, limited.Client(host, nil)); o.client.Version != test.want {
-			t.Errorf("%+v up to %x: version is %x, want %x", test.settings, test.max, o.client.Version, test.want)
+			t.Errorf("%+v, %x to %x: version is %x, want %x", test.settings, test.min, test.max, o.client.Version, test.want)
 		}
 		if o := handshake(t, server, c.Client(host, nil)); test.settings.TLSMax == "" && o.client.Version != tls.VersionTLS13 {
-			t.Errorf("%+v up to %x: the settings themselves were changed", test.settings, test.max)
+			t.Errorf("%+v, %x to %x: the settings themselves were changed", test.settings, test.min, test.max)
+		}
+		if test.min == 0 {
+			continue
+		}
+		server.MaxVersion = test.min - 1
+		if o := handshake(t, server, limited.Client(host, nil)); !IsVersion(o.clientErr) {
+			t.Errorf("%+v, %x to %x: from an older server came %v", test.settings, test.min, test.max, o.clientErr)
 		}
 	}
 }
