@@ -1,11 +1,55 @@
 package negotiate
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"testing"
 )
 
 func FuzzMTQP(f *testing.F) { fuzzUpgrade(f, "mtqp") }
+
+// TestMTQPReasons checks that a caller can tell why there was no upgrade.
+func TestMTQPReasons(t *testing.T) {
+	checkReasons(t, "mtqp", map[string]error{
+		"bad-fqdn":                   ErrRefused,
+		"closed":                     ErrClosed,
+		"closed-in-line":             ErrClosed,
+		"glued":                      ErrUnexpected,
+		"greeting-closed":            ErrClosed,
+		"greeting-closed-in-options": ErrClosed,
+		"greeting-other":             ErrUnexpected,
+		"greeting-other-information": ErrUnexpected,
+		"greeting-pop3":              ErrUnexpected,
+		"many-lines":                 ErrUnexpected,
+		"not-offered":                ErrNotOffered,
+		"not-offered-argument":       ErrNotOffered,
+		"not-offered-empty":          ErrNotOffered,
+		"other":                      ErrUnexpected,
+		"temporarily":                ErrRefused,
+		"tls-alert":                  ErrTLS,
+		"unavailable":                ErrRefused,
+		"unavailable-temporarily":    ErrRefused,
+		"unsupported":                ErrRefused,
+	})
+	for _, file := range []string{"behind-go-ahead", "go-ahead-ahead-of-time"} {
+		x := readExchange(t, "testdata/mtqp/"+file+".txt")
+		conn := &scripted{}
+		for _, m := range x.moves {
+			if m.server {
+				conn.said = append(conn.said, m.text...)
+			}
+		}
+		_, err := Client(context.Background(), conn, Find("mtqp"), &x.options)
+		if c, ok := errors.AsType[*CleartextError](err); !ok || !c.Upgraded || len(c.Text) == 0 {
+			t.Errorf("%s: error %v, want cleartext behind the go-ahead", file, err)
+		}
+	}
+	_, err := Client(context.Background(), &scripted{said: []byte("-TEMP/MTQP/admin no\r\n")}, Find("mtqp"), &Options{Host: "mail.example.org"})
+	if answer, ok := errors.AsType[*AnswerError](err); !ok || answer.Text != "-TEMP/MTQP/admin no" {
+		t.Errorf("error %v, want the server's own words", err)
+	}
+}
 
 // TestMTQPBounds feeds options that never come to an end.
 func TestMTQPBounds(t *testing.T) {
