@@ -46,8 +46,8 @@ func pipeFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "crlf", Usage: "turn LF of the input into CRLF (default on a terminal, for line protocols)"},
 		&cli.BoolFlag{Name: "no-crlf", Usage: "send the input as it is, from a terminal too"},
 		&cli.GenericFlag{Name: "linger", Aliases: []string{"q"}, Value: newSeconds(-1), DefaultText: "until the server closes", Usage: "wait for the server at most `SECONDS` after the end of the input; negative: for ever"},
-		&cli.BoolFlag{Name: "half-close", Aliases: []string{"N"}, Usage: "send close_notify at the end of the input (default)"},
-		&cli.BoolFlag{Name: "no-half-close", Usage: "send close_notify only when the server has closed, for servers that drop their answer at ours"},
+		&cli.BoolFlag{Name: "half-close", Aliases: []string{"N"}, Usage: "send close_notify at the end of the input at once (default: when the server has been quiet; for tls, at once)"},
+		&cli.BoolFlag{Name: "no-half-close", Usage: "send close_notify only when the server has closed, for servers that drop a late answer at ours"},
 		&cli.BoolFlag{Name: "progress", Usage: "show bytes, rate and time on standard error, if that is a terminal"},
 		&cli.BoolFlag{Name: "verbose", Aliases: []string{"v", "V"}, Usage: "print the cleartext exchange and a line on the TLS session to standard error"},
 

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -55,7 +56,7 @@ func (p *program) pipe(c *cli.Context) error {
 		Linger:   pl.linger,
 		Idle:     pl.idle,
 		Notice:   func(text string) { p.message.line("%s: %s", pl.target.Address(), text) },
-	}, verbose: c.Bool("verbose"), insecure: c.Bool("insecure"), progress: c.Bool("progress")}
+	}, verbose: c.Bool("verbose"), insecure: c.Bool("insecure"), progress: c.Bool("progress"), halfClose: c.Bool("half-close")}
 	s.pipe.Terminal = command == nil && isTerminal(p.stdin)
 	s.lines = s.pipe.Terminal && !c.Bool("no-crlf")
 	return s.run(c.Context, command)
@@ -64,12 +65,13 @@ func (p *program) pipe(c *cli.Context) error {
 // A session is one run of the pipe.
 type session struct {
 	*program
-	plan     *plan
-	pipe     *pipe.Pipe
-	verbose  bool
-	insecure bool
-	progress bool
-	lines    bool // a line protocol wants CRLF
+	plan      *plan
+	pipe      *pipe.Pipe
+	verbose   bool
+	insecure  bool
+	progress  bool
+	lines     bool // a line protocol wants CRLF
+	halfClose bool // at once, whatever the protocol
 
 	tls *connect.Session
 }
@@ -186,6 +188,7 @@ func (s *session) manualHint(err error) error {
 // began reports on a session that has been set up.
 func (s *session) began(tls *connect.Session) {
 	s.tls = tls
+	s.pipe.Quiet = s.quiet(tls.Protocol)
 	s.pipe.CRLF = s.pipe.CRLF || s.lines && tls.Protocol != nil && tls.Protocol.Lines
 	state := tls.TLS.ConnectionState()
 	if s.insecure {
@@ -196,6 +199,15 @@ func (s *session) began(tls *connect.Session) {
 	if s.verbose {
 		s.message.line("%s", s.plan.connect.Trust.Describe(state, tls.ServerName))
 	}
+}
+
+// quiet is how long the server has to say nothing after the end of the input before it is sent
+// close_notify. Inside plain TLS there may be a stream, whose end the server waits for.
+func (s *session) quiet(spoken *negotiate.Protocol) time.Duration {
+	if s.halfClose || spoken == negotiate.TLS() {
+		return 0
+	}
+	return 500 * time.Millisecond
 }
 
 // explain gives an error of the session the target.
