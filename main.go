@@ -42,8 +42,9 @@ func run(args []string, stdin, stdout, stderr *os.File) int {
 type program struct {
 	stdin, stdout *os.File
 	message       message
-	command       []string                   // COMMAND ARGS, behind --
-	child         atomic.Pointer[os.Process] // the command while it runs
+	command       []string                           // COMMAND ARGS, behind --
+	child         atomic.Pointer[os.Process]         // the command while it runs
+	again         atomic.Pointer[context.CancelFunc] // called at a second ending signal
 }
 
 // A usageError is a wrong command line.
@@ -99,6 +100,7 @@ func (p *program) watchSignals(cancel context.CancelCauseFunc) {
 	// program; a command that is run still gets the signal's usual meaning.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	go func() {
+		ending := false
 		for sig := range signals {
 			if child := p.child.Load(); child != nil {
 				if !sentToGroup(sig) {
@@ -106,6 +108,10 @@ func (p *program) watchSignals(cancel context.CancelCauseFunc) {
 				}
 				continue
 			}
+			if again := p.again.Load(); again != nil && ending {
+				(*again)()
+			}
+			ending = true
 			cancel(signalError{sig.(syscall.Signal)})
 		}
 	}()
@@ -143,6 +149,14 @@ func (p *program) app() *cli.App {
 		ErrWriter:                 io.Discard,
 		ExitErrHandler:            func(*cli.Context, error) {},
 		Commands: []*cli.Command{
+			{
+				Name:         "tunnel",
+				Usage:        "give clients that know nothing of TLS a local port in front of a server that upgrades",
+				ArgsUsage:    "LISTEN TARGET [LISTEN TARGET]...",
+				Flags:        tunnelFlags(),
+				Action:       p.tunnel,
+				OnUsageError: usage,
+			},
 			{
 				Name:         "explain",
 				Usage:        "show the steps of an upgrade, as C: and S: lines",

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,16 +23,44 @@ import (
 // pipeFlags are the options of the pipe: names, help and defaults. A backquoted word is
 // what help calls the value.
 func pipeFlags() []cli.Flag {
+	return slices.Concat(
+		upgradeFlags(),
+		[]cli.Flag{
+			&cli.BoolFlag{Name: "starttls", Aliases: []string{"s"}, Usage: "manual mode: pipe in the clear, start TLS on end of file or SIGALRM, pipe on"},
+			&cli.StringFlag{Name: "starttls-after", Usage: "manual mode that starts TLS behind the first line from the server that matches `REGEXP`"},
+			&cli.StringFlag{Name: "port", Aliases: []string{"p"}, Usage: "`PORT` to connect to, a number or a service's name"},
+		},
+		wayFlags(),
+		[]cli.Flag{
+			&cli.BoolFlag{Name: "crlf", Usage: "turn LF of the input into CRLF (default on a terminal, for line protocols)"},
+			&cli.BoolFlag{Name: "no-crlf", Usage: "send the input as it is, from a terminal too"},
+			&cli.GenericFlag{Name: "linger", Aliases: []string{"q"}, Value: newSeconds(-1), DefaultText: "until the server closes", Usage: "wait for the server at most `SECONDS` after the end of the input; negative: for ever"},
+			&cli.BoolFlag{Name: "half-close", Aliases: []string{"N"}, Usage: "send close_notify at the end of the input at once (default: when the server has been quiet; for tls, at once)"},
+			&cli.BoolFlag{Name: "no-half-close", Usage: "send close_notify only when the server has closed, for servers that drop a late answer at ours"},
+			&cli.BoolFlag{Name: "progress", Usage: "show bytes, rate and time on standard error, if that is a terminal"},
+		},
+		trustFlags(),
+		[]cli.Flag{
+			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v", "V"}, Usage: "print the cleartext exchange and a line on the TLS session to standard error"},
+			&cli.BoolFlag{Name: "list", Aliases: []string{"l"}, Usage: "list the protocols"},
+			&cli.BoolFlag{Name: "version", Usage: "print the version"},
+		},
+	)
+}
+
+// upgradeFlags choose the upgrade and what follows it.
+func upgradeFlags() []cli.Flag {
 	return []cli.Flag{
-		// How TLS starts.
 		&cli.StringFlag{Name: "starttls-proto", Usage: "upgrade with `PROTO`, the same as a scheme; see --list"},
-		&cli.BoolFlag{Name: "starttls", Aliases: []string{"s"}, Usage: "manual mode: pipe in the clear, start TLS on end of file or SIGALRM, pipe on"},
-		&cli.StringFlag{Name: "starttls-after", Usage: "manual mode that starts TLS behind the first line from the server that matches `REGEXP`"},
 		&cli.StringFlag{Name: "starttls-name", Usage: "`NAME` to send: our own to mail servers, the domain wanted to chat servers"},
 		&cli.StringFlag{Name: "starttls-from", Usage: "our own `DOMAIN`, where a server calls a server"},
+		&cli.BoolFlag{Name: "raw", Usage: "perform the cleartext upgrade alone, for another program's TLS"},
+	}
+}
 
-		// Where to.
-		&cli.StringFlag{Name: "port", Aliases: []string{"p"}, Usage: "`PORT` to connect to, a number or a service's name"},
+// wayFlags say how the server is found and reached.
+func wayFlags() []cli.Flag {
+	return []cli.Flag{
 		&cli.BoolFlag{Name: "ipv4", Aliases: []string{"4"}, Usage: "use IPv4 addresses only"},
 		&cli.BoolFlag{Name: "ipv6", Aliases: []string{"6"}, Usage: "use IPv6 addresses only"},
 		&cli.BoolFlag{Name: "srv", Usage: "the target is a domain: find its server by SRV records (chat)"},
@@ -41,34 +70,23 @@ func pipeFlags() []cli.Flag {
 		&cli.StringFlag{Name: "proxy-protocol", Usage: "send the PROXY protocol's header first, in `VERSION` v1 or v2"},
 		&cli.GenericFlag{Name: "timeout", Value: newSeconds(30 * time.Second), Usage: "bound connect, upgrade and handshake to `SECONDS`, or a duration like 1m30s"},
 		&cli.GenericFlag{Name: "idle-timeout", Value: newSeconds(0), DefaultText: "none", Usage: "end a session in which nothing moves for `SECONDS`"},
+	}
+}
 
-		// What is piped.
-		&cli.BoolFlag{Name: "crlf", Usage: "turn LF of the input into CRLF (default on a terminal, for line protocols)"},
-		&cli.BoolFlag{Name: "no-crlf", Usage: "send the input as it is, from a terminal too"},
-		&cli.GenericFlag{Name: "linger", Aliases: []string{"q"}, Value: newSeconds(-1), DefaultText: "until the server closes", Usage: "wait for the server at most `SECONDS` after the end of the input; negative: for ever"},
-		&cli.BoolFlag{Name: "half-close", Aliases: []string{"N"}, Usage: "send close_notify at the end of the input at once (default: when the server has been quiet; for tls, at once)"},
-		&cli.BoolFlag{Name: "no-half-close", Usage: "send close_notify only when the server has closed, for servers that drop a late answer at ours"},
-		&cli.BoolFlag{Name: "progress", Usage: "show bytes, rate and time on standard error, if that is a terminal"},
-		&cli.BoolFlag{Name: "verbose", Aliases: []string{"v", "V"}, Usage: "print the cleartext exchange and a line on the TLS session to standard error"},
-
-		// Trust.
+// trustFlags say whom to trust, and what the TLS session may be like.
+func trustFlags() []cli.Flag {
+	return []cli.Flag{
 		&cli.StringSliceFlag{Name: "x509cafile", Usage: "trust the authorities in `FILE` (PEM, or a directory) in place of the system's; repeatable"},
 		&cli.StringFlag{Name: "x509certfile", Usage: "client certificate `FILE` (PEM), with --x509keyfile"},
 		&cli.StringFlag{Name: "x509keyfile", Usage: "the client certificate's key `FILE` (PEM)"},
 		&cli.StringFlag{Name: "verify-hostname", Usage: "`NAME` that the certificate has to be valid for, in place of the target's"},
 		&cli.StringFlag{Name: "sni-hostname", Usage: "`NAME` to ask the server for; '' for none"},
 		&cli.BoolFlag{Name: "insecure", Usage: "go on with a certificate that is not trusted, with a warning"},
-
-		// Tuning.
 		&cli.StringSliceFlag{Name: "alpn", Usage: "offer the application protocol `ID`; repeatable"},
 		&cli.StringFlag{Name: "tls-min", Usage: "lowest TLS `VERSION`, 1.0 to 1.3", DefaultText: "1.2"},
 		&cli.StringFlag{Name: "tls-max", Usage: "highest TLS `VERSION`", DefaultText: "1.3"},
 		&cli.StringFlag{Name: "ciphers", Usage: "`LIST` of cipher suites for TLS 1.2 and below, separated by commas"},
 		&cli.StringFlag{Name: "groups", Usage: "`LIST` of key exchange groups, separated by commas"},
-
-		// Information.
-		&cli.BoolFlag{Name: "list", Aliases: []string{"l"}, Usage: "list the protocols"},
-		&cli.BoolFlag{Name: "version", Usage: "print the version"},
 	}
 }
 
@@ -90,6 +108,16 @@ var conflicts = [][2]string{
 	{"proxy", "ipv6"},
 	{"crlf", "no-crlf"},
 	{"half-close", "no-half-close"},
+	{"raw", "starttls"},
+	{"raw", "starttls-after"},
+}
+
+// idleWithRaw are the options that would do nothing with --raw: the TLS session is another program's.
+func idleWithRaw() (names []string) {
+	for _, flag := range trustFlags() {
+		names = append(names, flag.Names()[0])
+	}
+	return append(names, "half-close", "no-half-close", "crlf", "no-crlf")
 }
 
 // needs are options that mean nothing without another.
@@ -110,6 +138,11 @@ func checkConflicts(c *cli.Context) error {
 	for _, pair := range conflicts {
 		if c.IsSet(pair[0]) && c.IsSet(pair[1]) {
 			return usagef("options --%s and --%s exclude each other", pair[0], pair[1])
+		}
+	}
+	for _, name := range idleWithRaw() {
+		if c.Bool("raw") && c.IsSet(name) {
+			return usagef("option --%s can't be used with --raw: the TLS session is another program's", name)
 		}
 	}
 	for _, pair := range needs {
@@ -152,21 +185,15 @@ func (p *program) plan(c *cli.Context) (*plan, error) {
 	if pl.target, err = parseTarget(c, pl.manual); err != nil {
 		return nil, usageError{err}
 	}
-	pl.connect = connect.Options{Network: "tcp", Name: c.String("starttls-name"), From: c.String("starttls-from")}
-	switch {
-	case c.Bool("ipv4"):
-		pl.connect.Network = "tcp4"
-	case c.Bool("ipv6"):
-		pl.connect.Network = "tcp6"
+	if pl.connect, err = connection(c, pl.target); err != nil {
+		return nil, err
 	}
-	if pl.target.Socket != "" && pl.connect.Network != "tcp" {
-		return nil, usagef("options -4 and -6 can't be used with a Unix socket")
-	}
-	if err := pl.target.Protocol.Check(&negotiate.Options{Host: pl.target.ServerName(), Name: pl.connect.Name, From: pl.connect.From}); err != nil {
-		return nil, optionError(err)
-	}
-	if err := pl.way(c); err != nil {
+	settings, err := p.trust(c)
+	if err != nil {
 		return nil, usageError{err}
+	}
+	if err := useTrust(&pl.connect, settings, pl.target); err != nil {
+		return nil, err
 	}
 	pl.connect.Notice = func(text string) { p.message.line("%s: warning: %s", pl.target.Address(), text) }
 	if c.Bool("verbose") {
@@ -177,13 +204,37 @@ func (p *program) plan(c *cli.Context) (*plan, error) {
 	if stderr, ok := p.message.w.(*os.File); ok && isTerminal(stderr) {
 		pl.connect.Waiting = func(hint string) { p.message.line("%s: no greeting yet; %s", pl.target.Address(), hint) }
 	}
-	if pl.connect.Trust, err = p.trust(c); err != nil {
-		return nil, usageError{err}
-	}
-	if err := pl.connect.CheckTrust(pl.target.Protocol); err != nil {
-		return nil, usageError{err}
-	}
 	return pl, nil
+}
+
+// connection reads the options on how to connect to a target. Its errors are usageErrors.
+func connection(c *cli.Context, target connect.Target) (connect.Options, error) {
+	o := connect.Options{Network: "tcp", Name: c.String("starttls-name"), From: c.String("starttls-from")}
+	switch {
+	case c.Bool("ipv4"):
+		o.Network = "tcp4"
+	case c.Bool("ipv6"):
+		o.Network = "tcp6"
+	}
+	if target.Socket != "" && o.Network != "tcp" {
+		return o, usagef("options -4 and -6 can't be used with a Unix socket")
+	}
+	if err := target.Protocol.Check(&negotiate.Options{Host: target.ServerName(), Name: o.Name, From: o.From}); err != nil {
+		return o, optionError(err)
+	}
+	if err := way(c, target, &o); err != nil {
+		return o, usageError{err}
+	}
+	return o, nil
+}
+
+// useTrust adds the settings on trust and tuning, which have to fit the target's protocol.
+func useTrust(o *connect.Options, settings *trust.Config, target connect.Target) error {
+	o.Trust = settings
+	if err := o.CheckTrust(target.Protocol); err != nil {
+		return usageError{err}
+	}
+	return nil
 }
 
 // optionError makes an error that names the option of a *negotiate.OptionError.
@@ -202,51 +253,38 @@ func optionError(err error) error {
 }
 
 // way reads the options on how the server is found and reached.
-func (pl *plan) way(c *cli.Context) (err error) {
-	protocol, socket := pl.target.Protocol, pl.target.Socket != ""
+func way(c *cli.Context, target connect.Target, o *connect.Options) (err error) {
+	protocol, socket := target.Protocol, target.Socket != ""
 	for _, name := range []string{"srv", "mx", "proxy", "proxy-protocol"} {
 		if socket && c.IsSet(name) {
 			return fmt.Errorf("option --%s can't be used with a Unix socket", name)
 		}
 	}
-	pl.connect.Resolver = net.DefaultResolver
+	o.Resolver = net.DefaultResolver
 	switch {
 	case c.Bool("srv") && protocol.Service == "":
 		return fmt.Errorf("option --srv: %s servers are not found by SRV records", protocol.Name)
 	case c.Bool("mx") && !protocol.MX:
 		return fmt.Errorf("option --mx: %s servers are not found by MX records", protocol.Name)
-	case c.Bool("srv") && pl.target.PortGiven:
-		return fmt.Errorf("option --srv: the record names the port, %d can't be used", pl.target.Port)
+	case c.Bool("srv") && target.PortGiven:
+		return fmt.Errorf("option --srv: the record names the port, %d can't be used", target.Port)
 	case c.Bool("srv"):
-		pl.connect.Lookup = connect.SRV
+		o.Lookup = connect.SRV
 	case c.Bool("mx"):
-		pl.connect.Lookup = connect.MX
+		o.Lookup = connect.MX
 	}
 	switch version := c.String("proxy-protocol"); {
 	case version == "v1" || version == "v2":
-		pl.connect.ProxyHeader = version[1] - '0'
+		o.ProxyHeader = version[1] - '0'
 	case c.IsSet("proxy-protocol"):
 		return fmt.Errorf("option --proxy-protocol: %s is neither v1 nor v2", quote.Short(version))
 	}
 	if c.IsSet("proxy") {
-		if pl.connect.Proxy, err = connect.ParseProxy(c.String("proxy"), func() (string, error) { return proxyPassword(c) }); err != nil {
+		if o.Proxy, err = connect.ParseProxy(c.String("proxy"), func() (string, error) { return secret(c, "proxy-password-file", "TLSUP_PROXY_PASSWORD") }); err != nil {
 			return fmt.Errorf("option --proxy: %w", err)
 		}
 	}
 	return nil
-}
-
-// proxyPassword reads the proxy's password from a file, without its last line end, or from
-// the environment.
-func proxyPassword(c *cli.Context) (string, error) {
-	if !c.IsSet("proxy-password-file") {
-		return os.Getenv("TLSUP_PROXY_PASSWORD"), nil
-	}
-	data, err := os.ReadFile(c.String("proxy-password-file"))
-	if err != nil {
-		return "", fmt.Errorf("option --proxy-password-file: %w", err)
-	}
-	return strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r"), nil
 }
 
 // times reads the options that are lengths of time.

@@ -56,7 +56,7 @@ func (p *program) pipe(c *cli.Context) error {
 		Linger:   pl.linger,
 		Idle:     pl.idle,
 		Notice:   func(text string) { p.message.line("%s: %s", pl.target.Address(), text) },
-	}, verbose: c.Bool("verbose"), insecure: c.Bool("insecure"), progress: c.Bool("progress"), halfClose: c.Bool("half-close")}
+	}, verbose: c.Bool("verbose"), progress: c.Bool("progress"), halfClose: c.Bool("half-close"), raw: c.Bool("raw")}
 	s.pipe.Terminal = command == nil && isTerminal(p.stdin)
 	s.lines = s.pipe.Terminal && !c.Bool("no-crlf")
 	return s.run(c.Context, command)
@@ -68,10 +68,10 @@ type session struct {
 	plan      *plan
 	pipe      *pipe.Pipe
 	verbose   bool
-	insecure  bool
 	progress  bool
 	lines     bool // a line protocol wants CRLF
 	halfClose bool // at once, whatever the protocol
+	raw       bool // the TLS session is another program's
 
 	tls *connect.Session
 }
@@ -100,12 +100,15 @@ func (s *session) run(ctx context.Context, command *exec.Cmd) error {
 		go watchOutput(s.stdout, func() { cancel(pipe.ErrOutputClosed) })
 	}
 	stopProgress := s.startProgress()
-	if s.plan.manual {
+	switch {
+	case s.plan.manual:
 		err = s.pipe.RunManual(ctx, conn, pipe.Manual{
 			StartTLS: func(ctx context.Context) (pipe.Conn, error) { return s.startTLS(ctx, conn) },
 			Start:    start, After: s.plan.after,
 		})
-	} else {
+	case s.raw:
+		err = s.pipe.Run(ctx, conn.(pipe.Conn))
+	default:
 		err = s.pipe.Run(ctx, s.tls)
 	}
 	stopProgress()
@@ -147,6 +150,10 @@ func (s *session) connect(ctx context.Context) (net.Conn, error) {
 		conn, target, err := connect.Connect(limited, s.plan.target, &s.plan.connect)
 		s.plan.target = target
 		return conn, err
+	}
+	if s.raw {
+		conn, err := connect.OpenRaw(limited, s.plan.target, &s.plan.connect)
+		return conn, optionError(err)
 	}
 	tls, err := connect.Open(limited, s.plan.target, &s.plan.connect)
 	if err != nil {
@@ -191,10 +198,8 @@ func (s *session) began(tls *connect.Session) {
 	s.pipe.Quiet = s.quiet(tls.Protocol)
 	s.pipe.CRLF = s.pipe.CRLF || s.lines && tls.Protocol != nil && tls.Protocol.Lines
 	state := tls.TLS.ConnectionState()
-	if s.insecure {
-		if err := s.plan.connect.Trust.Problem(state, tls.ServerName); err != nil {
-			s.message.line("%s: warning: %v", s.plan.target.Address(), err)
-		}
+	if err := s.plan.connect.Trust.Overlooked(state, tls.ServerName); err != nil {
+		s.message.line("%s: warning: %v", s.plan.target.Address(), err)
 	}
 	if s.verbose {
 		s.message.line("%s", s.plan.connect.Trust.Describe(state, tls.ServerName))

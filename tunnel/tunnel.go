@@ -190,9 +190,15 @@ func (s *Server) takeSlot(stop context.Context, slots chan struct{}, full *bool,
 	}
 }
 
+// ServeConn serves one client to its end. It returns the error that ended it: *connect.Error, or
+// what failed in the session. Closing client is its own.
+func (s *Server) ServeConn(ctx context.Context, pair *Pair, client net.Conn) error {
+	return s.serve(ctx, pair, client)
+}
+
 // serve leads one client to the server, and carries their bytes. Whatever happens to it is no
 // other connection's matter.
-func (s *Server) serve(ctx context.Context, pair *Pair, client net.Conn) {
+func (s *Server) serve(ctx context.Context, pair *Pair, client net.Conn) (err error) {
 	c := &connection{
 		accepted: client, client: client,
 		began: time.Now(),
@@ -202,15 +208,18 @@ func (s *Server) serve(ctx context.Context, pair *Pair, client net.Conn) {
 		if fault := recover(); fault != nil {
 			c.log.Error("fault in the tunnel, please report it", "panic", fault, "stack", string(debug.Stack()))
 			c.abort()
+			err = fmt.Errorf("fault in the tunnel: %v", fault)
 		}
 	}()
 	if err := s.connect(ctx, pair, c); err != nil {
 		c.failed(err)
-		c.abort()
-		return
+		client.Close()
+		return err
 	}
 	c.log.Info("opened", "took", time.Since(c.began).Round(time.Millisecond))
-	c.closed(c.join(ctx, s.Idle))
+	err = c.join(ctx, s.Idle)
+	c.closed(err)
+	return err
 }
 
 // connect opens the connection to the server, and leads the client to its session. A client that
@@ -236,6 +245,11 @@ func (s *Server) connect(ctx context.Context, pair *Pair, c *connection) error {
 	if err != nil {
 		return err
 	}
+	state := session.TLS.ConnectionState()
+	if err := options.Trust.Overlooked(state, session.ServerName); err != nil {
+		options.Notice(err.Error())
+	}
+	c.log.Debug("handshake", "session", options.Trust.Describe(state, session.ServerName))
 	c.client, c.server, c.abortServer = session.Client, session.Server, session.Abort
 	return nil
 }

@@ -88,6 +88,14 @@ func Open(ctx context.Context, t Target, o *Options) (*Session, error) {
 	return session, err
 }
 
+// keptSessions is how many TLS sessions are kept for each target: one would do, but servers may
+// give each connection tickets of its own.
+const keptSessions = 64
+
+// NewSessions returns what keeps TLS sessions with one target, under one set of trust settings, for
+// resumption. It is safe for several goroutines.
+func NewSessions() tls.ClientSessionCache { return tls.NewLRUClientSessionCache(keptSessions) }
+
 // OpenRaw dials the target and upgrades, and leaves the handshake to somebody else: it is the next
 // thing on the connection. Otherwise it is like Open.
 func OpenRaw(ctx context.Context, t Target, o *Options) (net.Conn, error) {

@@ -9,6 +9,7 @@ type Step string
 
 // The steps, in the order of the wire. Those of the cleartext phase are negotiate's.
 const (
+	Listen    Step = "listen"
 	Resolve   Step = "resolve"
 	Dial      Step = "connect"
 	Upgrade   Step = Step(negotiate.Upgrade)
@@ -46,7 +47,7 @@ func (e *Error) Unwrap() error { return e.Err }
 // Status is the exit status that belongs to the step.
 func (e *Error) Status() int {
 	switch e.Step {
-	case Resolve, Dial:
+	case Listen, Resolve, Dial:
 		return StatusNoConnection
 	case Handshake:
 		return StatusHandshake
