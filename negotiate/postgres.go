@@ -32,6 +32,8 @@ var _ = register(&Protocol{
 	Specs:    []string{"PostgreSQL manual, SSL Session Encryption"},
 	Implicit: "postgres-direct",
 	Upgrade:  upgradePostgres,
+	Lead:     leadPostgres,
+	Ends:     postgresEnds,
 	Remarks: []Remark{
 		{"C: SSLRequest", "00000008 04d2162f: a length, and a code where the version would be"},
 		{"S: S", "the go-ahead, one byte; N refuses, an ErrorResponse too"},
@@ -48,17 +50,27 @@ var _ = register(&Protocol{
 	ALPN:    []string{"postgresql"},
 	Specs:   []string{"PostgreSQL manual, SSL Session Encryption"},
 	Sibling: "postgres",
+	Lead:    leadPostgres,
+	Ends:    postgresEnds,
 	Note:    "The server insists on the ALPN protocol. The client begins with its StartupMessage. " + postgresNote,
 })
 
-const postgresNote = "What follows are packets, not lines."
+const postgresNote = "What follows are packets, not lines. A tunnel answers its client's own requests for encryption with N, " +
+	"and takes SCRAM-SHA-256-PLUS out of the server's offer, which can't be had without TLS in the client."
+
+// Codes that stand where a StartupMessage has its version.
+const (
+	postgresCancel = 1234<<16 | 5678
+	postgresSSL    = 1234<<16 | 5679
+	postgresGSS    = 1234<<16 | 5680
+)
 
 // postgresMaxError is how long an ErrorResponse may be, in bytes.
 const postgresMaxError = 16 << 10
 
 func upgradePostgres(c *Conn, _ *Options) error {
 	c.Step(Upgrade)
-	if err := c.WritePacket("SSLRequest", []byte{0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f}); err != nil {
+	if err := c.WritePacket("SSLRequest", postgresStartup(postgresSSL)); err != nil {
 		return err
 	}
 	answer, err := c.ReadByte()
@@ -164,4 +176,9 @@ func postgresErrorText(fields []byte) (text string, ok bool) {
 		text += " (SQLSTATE " + value['C'] + ")"
 	}
 	return text, true
+}
+
+// postgresStartup returns a message of the kind that comes first, without parameters.
+func postgresStartup(code uint32) []byte {
+	return binary.BigEndian.AppendUint32([]byte{0, 0, 0, 8}, code)
 }
