@@ -213,6 +213,7 @@ func converse(w io.Writer, session *connect.Session, protocol string) error {
 		show = func(packet string) string { return quote.Escape(packets.Name([]byte(packet))) }
 	}
 	const quiet = 30 * time.Millisecond // after which an answer is taken for complete
+	heard := false
 	answers := make(chan string)
 	ended := make(chan error, 1)
 	go func() {
@@ -231,6 +232,7 @@ func converse(w io.Writer, session *connect.Session, protocol string) error {
 				if !ok {
 					return
 				}
+				heard = true
 				fmt.Fprintf(w, "  S: %s\n", show(line))
 				patience = quiet
 			case <-time.After(patience):
@@ -256,7 +258,11 @@ func converse(w io.Writer, session *connect.Session, protocol string) error {
 		return err
 	}
 	for line := range answers {
+		heard = true
 		fmt.Fprintf(w, "  S: %s\n", show(line))
+	}
+	if !heard {
+		fmt.Fprintf(w, "  S: (nothing)\n")
 	}
 	return <-ended
 }

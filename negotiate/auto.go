@@ -74,7 +74,7 @@ func (c *Conn) peek(mayBeSilent bool) ([]byte, error) {
 
 // clientFirst lists the protocols in which the server waits.
 func clientFirst() []*Protocol {
-	return slices.DeleteFunc(All(), func(p *Protocol) bool { return p.Greets || p.Sibling != "" || p == auto })
+	return slices.DeleteFunc(All(), func(p *Protocol) bool { return p.Greets || p.Upgrade == nil && p != implicitTLS })
 }
 
 // names lists protocols for a message.

@@ -21,6 +21,7 @@ import (
 // goes on with options; the server does not greet again, and the client's flags hold.
 var _ = register(&Protocol{
 	Name:      "nbd",
+	Aliases:   []string{"nbds"},
 	Family:    Files,
 	Title:     "disks over the network (Network Block Device)",
 	Port:      10809,

@@ -39,8 +39,8 @@ type protocol struct {
 	minVersion, maxVersion uint16
 	// session speaks inside TLS until the client ends it.
 	session func(*conn) error
-	// talk is what a client may say inside TLS, ending the session: lines, or requests of
-	// several lines.
+	// talk is what a client may say inside TLS, ending the session where the protocol has a way to:
+	// lines, or requests of several lines.
 	talk []string
 	// packets, if not nil, tells that the session has no lines: talk is sent as it stands.
 	packets *Packets
@@ -66,7 +66,7 @@ func Names() []string {
 
 // Talk returns what a client may say inside TLS to the server of a protocol, as lines or
 // requests of several lines, without the last line end, or as packets; the last ends the
-// session.
+// session where the protocol has a way to.
 func Talk(name string) []string { return servers[name].talk }
 
 // PacketsOf returns how to read the session with a server, nil for lines. What Talk returns

@@ -35,12 +35,15 @@ func TestServers(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			if err := session.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
+				t.Fatal(err)
+			}
 			// An end without close_notify would be io.ErrUnexpectedEOF.
 			answer, err := io.ReadAll(session)
 			if err != nil {
 				t.Errorf("the session ended with %v behind %q", err, answer)
 			}
-			if n := strings.Count(string(answer), "\n"); p.Lines && n < len(Talk(name)) || len(answer) == 0 {
+			if n := strings.Count(string(answer), "\n"); p.Lines && n < len(Talk(name)) || len(answer) == 0 && name != "syslog-tls" {
 				t.Errorf("%d lines were answered with %q", len(Talk(name)), answer)
 			}
 			for _, r := range p.Remarks {
