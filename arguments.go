@@ -35,8 +35,8 @@ func sortArguments(app *cli.App, args []string) (sorted, command []string, err e
 			i = len(args)
 		case len(arg) < 2 || arg[0] != '-':
 			if sub := app.Command(arg); sub != nil && len(operands) == 0 && name == nil {
-				if len(options) > 0 {
-					return nil, nil, usagef("option %s can't be used with %s", options[0], arg)
+				if at := slices.IndexFunc(options, func(o string) bool { return findFlag(sub.Flags, optionName(o)) == nil }); at >= 0 {
+					return nil, nil, usagef("option %s can't be used with %s", options[at], arg)
 				}
 				name, flags = []string{arg}, sub.Flags
 				continue
@@ -130,6 +130,12 @@ func findFlag(flags []cli.Flag, name string) cli.Flag {
 		}
 	}
 	return nil
+}
+
+// optionName is the name of an option that was read, without dashes and value.
+func optionName(option string) string {
+	name, _, _ := strings.Cut(strings.TrimLeft(option, "-"), "=")
+	return name
 }
 
 func takesValue(f cli.Flag) bool {

@@ -34,6 +34,7 @@ func help(w io.Writer, app *cli.App, name string) error {
 
 const usageText = `  tlsup [options] TARGET [PORT]
   tlsup [options] TARGET -- COMMAND [ARG...]
+  tlsup tunnel [options] LISTEN TARGET [LISTEN TARGET]...
   tlsup explain [PROTOCOL]
   tlsup demo [PROTOCOL]
 
@@ -44,6 +45,7 @@ TARGET is SCHEME://HOST[:PORT], or HOST[:PORT] with --starttls-proto PROTO
 const examplesText = `  tlsup smtp://mail.example.org
   printf 'a LOGOUT\r\n' | tlsup -v imap://mail.example.org
   tlsup --starttls --crlf mail.example.org 25
+  tlsup tunnel 1143 imap://mail.example.org
   tlsup demo
 `
 
