@@ -2,6 +2,7 @@ package realserver
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -57,6 +58,7 @@ func lookAtSources() error {
 
 // A result is how a run of the program ended.
 type result struct {
+	name           string // of a client; "" for the program itself
 	args           []string
 	status         int
 	stdout, stderr string
@@ -90,8 +92,8 @@ func (r result) must(t *testing.T, status int, stdout string, stderr ...string) 
 		ok = ok && strings.Contains(r.stderr, text)
 	}
 	if !ok {
-		t.Errorf("tlsup %s\nstatus %d, stdout %q, stderr %q\nwant   %d, stdout %q, stderr %q",
-			strings.Join(r.args, " "), r.status, r.stdout, r.stderr, status, stdout, stderr)
+		t.Errorf("%s %s\nstatus %d, stdout %q, stderr %q\nwant   %d, stdout %q, stderr %q",
+			cmp.Or(r.name, "tlsup"), strings.Join(r.args, " "), r.status, r.stdout, r.stderr, status, stdout, stderr)
 	}
 }
 
