@@ -5,6 +5,7 @@
 set -eu
 
 servers="postfix dovecot-core dovecot-imapd dovecot-pop3d dovecot-lmtpd prosody postgresql mariadb-server slapd nut-server libnss3-tools qemu-utils nats-server tigervnc-standalone-server xrdp dovecot-managesieved vsftpd inn2 inspircd cups-daemon syncplay-server quassel-core ckermit"
+modules="github.com/nats-io/nats-server/v2@v2.11.9" # newer than Debian's, which knows no TLS from the first byte
 tools="gnutls-bin mandoc ncat openssl socat tmux"
 units="postfix dovecot prosody postgresql mariadb slapd nut-server nats-server xrdp xrdp-sesman vsftpd inn2 inspircd cups quasselcore"
 
@@ -36,6 +37,12 @@ install $servers $tools "$@" || {
 	$sudo sed -i 's/^#domain:.*/domain: localdomain/' /etc/news/inn.conf
 	install $servers $tools "$@"
 }
+
+if command -v go >/dev/null; then
+	for module in $modules; do GOBIN="${XDG_CACHE_HOME:-$HOME/.cache}/tlsup" go install "$module"; done
+else
+	echo "install.sh: no go here, which builds: $modules" >&2
+fi
 
 # Nor is it to start with the machine, unless it was there before.
 command -v systemctl >/dev/null || exit 0

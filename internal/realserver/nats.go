@@ -2,7 +2,9 @@ package realserver
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"testing"
 )
@@ -22,6 +24,42 @@ var nats = program{
 	binary:    "nats-server",
 	schemes:   []string{"nats"},
 	configure: configureNATS,
+}
+
+// NATSFirst starts a newer server than Debian's, which knows handshake_first: TLS from the first
+// byte if that is "true", or from clients that begin with it if that is "auto".
+func NATSFirst(t testing.TB, handshakeFirst string) *Server {
+	t.Helper()
+	return start(t, natsFirst, []string{handshakeFirst})
+}
+
+var natsFirst = program{
+	name:      "NATS of its Go module",
+	binary:    filepath.Join(builtDir(), nats.binary),
+	schemes:   nats.schemes,
+	configure: configureNATSFirst,
+}
+
+// builtDir is where install.sh puts what it builds, out of everybody's PATH.
+func builtDir() string {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(cache, "tlsup")
+}
+
+// configureNATSFirst copies the program as well: others can't look into root's home.
+func configureNATSFirst(s *Server, binary string, settings []string) (*exec.Cmd, error) {
+	program, err := os.ReadFile(binary)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(s.path(nats.binary), program, 0o755); err != nil {
+		return nil, err
+	}
+	return configureNATS(s, s.path(nats.binary), []string{NATSNoTLS, fmt.Sprintf(
+		"tls { cert_file: %q, key_file: %q, handshake_first: %s }", s.path("cert.pem"), s.path("key.pem"), settings[0])})
 }
 
 const natsConf = `

@@ -57,3 +57,27 @@ func TestNATSWithoutTLS(t *testing.T) {
 	mustRefuse(t, s, "nats", Host, negotiate.ErrNotOffered, negotiate.Greeting)
 	tlsup(t, "", s.target("nats")).must(t, 4, "", s.Addr("nats")+": greeting: server does not offer TLS", "hint: ", "cert_file")
 }
+
+// TestNATSFirst: the server waits for the ClientHello, and says INFO inside TLS. It closes after two
+// seconds in which nothing came.
+func TestNATSFirst(t *testing.T) {
+	t.Parallel()
+	s := NATSFirst(t, "true")
+	trusting := []string{"--x509cafile", s.CAFile()}
+	first := []turn{{"", "INFO {"}, {natsConnect, "+OK\r\n"}, {"PING\r\n", "PONG\r\n"}}
+	tlsupTurns(t, first, append(trusting, "tls://"+s.Addr("nats"))...).must(t, 0, "PONG\r\n")
+	got := tlsup(t, "", append(trusting, s.target("nats"))...)
+	got.must(t, 4, "", s.Addr("nats")+": greeting: server closed the connection", "hint: a server that waits may want TLS from the first byte: tlsup tls://"+s.Addr("nats"))
+	got = tlsup(t, "", append(trusting, "--timeout", "1s", s.target("nats"))...)
+	got.must(t, 4, "", s.Addr("nats")+": greeting: no answer in time", "hint: a server that wants TLS from the first byte says nothing: tlsup tls://"+s.Addr("nats"))
+}
+
+// TestNATSAuto takes clients that begin with TLS, and those that wait for INFO.
+func TestNATSAuto(t *testing.T) {
+	t.Parallel()
+	s := NATSFirst(t, "auto")
+	turns := []turn{{natsConnect, "+OK\r\n"}, {"PING\r\n", "PONG\r\n"}}
+	tlsupTurns(t, turns, "--x509cafile", s.CAFile(), s.target("nats")).must(t, 0, "+OK\r\nPONG\r\n")
+	first := append([]turn{{"", "INFO {"}}, turns...)
+	tlsupTurns(t, first, "--x509cafile", s.CAFile(), "tls://"+s.Addr("nats")).must(t, 0, "PONG\r\n")
+}

@@ -84,7 +84,7 @@ type program struct {
 	configure func(s *Server, binary string, settings []string) (*exec.Cmd, error)
 }
 
-var programs = []program{postfix, dovecot, pigeonhole, prosody, postgresql, mariadb, slapd, upsd, qemuNBD, nats, tigerVNC, vsftpd, inn, inspircd, cups, xrdp, syncplay, quassel, kermit}
+var programs = []program{postfix, dovecot, pigeonhole, prosody, postgresql, mariadb, slapd, upsd, qemuNBD, nats, natsFirst, tigerVNC, vsftpd, inn, inspircd, cups, xrdp, syncplay, quassel, kermit}
 
 // find returns the program's file. Where it is missing the test is skipped, and the
 // message names the schemes that are not tried; in CI the test fails.
@@ -144,7 +144,7 @@ func (p program) try(t testing.TB, binary string, settings []string) (*Server, e
 		s.user = "nobody"
 	}
 	// Not t.TempDir, which other users can't enter, and whose names may be too long for a socket.
-	dir, err := os.MkdirTemp("", "tlsup-"+p.binary+"-")
+	dir, err := os.MkdirTemp("", "tlsup-"+filepath.Base(p.binary)+"-")
 	if err != nil {
 		t.Fatal(err)
 	}
