@@ -37,10 +37,18 @@ ssl_key_file = '%[1]s/key.pem'
 hba_file = '%[1]s/pg_hba.conf'
 `
 
+// A role called after a method logs in with it; User and others with their password as it is.
+const postgresqlHBA = `
+hostssl all scram 127.0.0.1/32 scram-sha-256
+hostssl all md5   127.0.0.1/32 md5
+hostssl all trust 127.0.0.1/32 trust
+hostssl all all   127.0.0.1/32 password
+`
+
 func configurePostgreSQL(s *Server, binary string, settings []string) (*exec.Cmd, error) {
 	for name, content := range map[string]string{
 		"postgresql.conf": fmt.Sprintf(postgresqlConf, s.dir, s.Ports["postgres"]) + lines(settings),
-		"pg_hba.conf":     "hostssl all all 127.0.0.1/32 password\n",
+		"pg_hba.conf":     postgresqlHBA,
 		"password":        Password + "\n",
 	} {
 		if err := s.write(name, content); err != nil {
