@@ -67,6 +67,12 @@ type result struct {
 // tlsup runs the program with a text at its stdin.
 func tlsup(t *testing.T, stdin string, args ...string) result {
 	t.Helper()
+	return tlsupWith(t, nil, stdin, args...)
+}
+
+// tlsupWith is tlsup with variables added to the environment.
+func tlsupWith(t *testing.T, env []string, stdin string, args ...string) result {
+	t.Helper()
 	binary, err := build()
 	if err != nil {
 		t.Fatal(err)
@@ -76,6 +82,7 @@ func tlsup(t *testing.T, stdin string, args ...string) result {
 	// On a busy machine a server may take longer than the program would wait by itself.
 	cmd := exec.CommandContext(ctx, binary, append([]string{"--timeout", limit.String()}, args...)...)
 	var stdout, stderr bytes.Buffer
+	cmd.Env = append(os.Environ(), env...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &stdout, &stderr
 	if err := cmd.Run(); err != nil && !errors.As(err, new(*exec.ExitError)) {
 		t.Fatal(err)
