@@ -24,6 +24,8 @@ func TestAutoSilent(t *testing.T) {
 		{5222, "xmpp", "<?xml", nil},
 		{993, "imaps", "", nil},
 		{1433, "mssql", "\x12\x01", nil},
+		{1344, "icap", "OPTIONS ", nil},
+		{3868, "diameter", "\x01\x00", nil},
 		{33060, "mysqlx", "\x14\x00", nil},
 		{4321, "", "", ErrUnknown},
 		{25, "", "", ErrSilent},
