@@ -4,7 +4,7 @@
 # leaves none of the servers running: the tests start their own.
 set -eu
 
-servers="postfix dovecot-core dovecot-imapd dovecot-pop3d dovecot-lmtpd prosody postgresql mariadb-server slapd nut-server libnss3-tools qemu-utils nats-server tigervnc-standalone-server xrdp dovecot-managesieved vsftpd inn2 inspircd cups-daemon syncplay-server quassel-core ckermit squid tinyproxy dante-server microsocks haproxy"
+servers="postfix dovecot-core dovecot-imapd dovecot-pop3d dovecot-lmtpd prosody postgresql mariadb-server slapd nut-server libnss3-tools qemu-utils nats-server tigervnc-standalone-server xrdp dovecot-managesieved vsftpd inn2 inspircd cups-daemon syncplay-server quassel-core ckermit squid tinyproxy dante-server microsocks haproxy freediameterd freediameter-extensions"
 modules="github.com/nats-io/nats-server/v2@v2.11.9" # newer than Debian's, which knows no TLS from the first byte
 tools="gnutls-bin mandoc ncat openssl socat tmux"
 units="postfix dovecot prosody postgresql mariadb slapd nut-server nats-server xrdp xrdp-sesman vsftpd inn2 inspircd cups quasselcore squid tinyproxy danted haproxy"
