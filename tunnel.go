@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
-	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -99,7 +97,7 @@ func (p *program) serve(ctx context.Context, server *tunnel.Server) error {
 
 // tunnelStdio serves one client on stdin and stdout.
 func (p *program) tunnelStdio(ctx context.Context, pl *tunnelPlan, pair tunnel.Pair) error {
-	client, err := newStdio(p.stdin, p.stdout)
+	client, err := clientOnStdio(p.stdin, p.stdout)
 	if err != nil {
 		return err
 	}
@@ -194,10 +192,19 @@ func (p *program) logger(c *cli.Context, stdio bool) (*slog.Logger, error) {
 	case "text":
 		return slog.New(slog.NewTextHandler(p.message.w, options)), nil
 	case "json":
+		options.ReplaceAttr = inSeconds
 		return slog.New(slog.NewJSONHandler(p.message.w, options)), nil
 	default:
 		return nil, usagef("option --log-format: %s is neither text nor json", quote.Short(format))
 	}
+}
+
+// inSeconds writes lengths of time as numbers of seconds, not of nanoseconds.
+func inSeconds(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.Float64Value(a.Value.Duration().Seconds())
+	}
+	return a
 }
 
 // pairs makes the pairs, without their listeners.
@@ -248,55 +255,6 @@ func renew(current *atomic.Pointer[connect.Options], o connect.Options, settings
 	current.Store(&o)
 	return nil
 }
-
-// stdio is a client on stdin and stdout. A pipe stands between, since a read of stdin itself can't
-// be ended from this side.
-type stdio struct{ in, out *os.File }
-
-func newStdio(stdin, stdout *os.File) (stdio, error) {
-	r, w, err := os.Pipe()
-	if err != nil {
-		return stdio{}, err
-	}
-	go func() {
-		io.Copy(w, stdin)
-		w.Close()
-	}()
-	return stdio{r, stdout}, nil
-}
-
-func (s stdio) Read(b []byte) (int, error) { return s.in.Read(b) }
-
-func (s stdio) Write(b []byte) (int, error) {
-	n, err := s.out.Write(b)
-	return n, pipe.WriteError(err)
-}
-
-func (s stdio) CloseWrite() error    { return s.out.Close() }
-func (s stdio) Close() error         { return errors.Join(s.in.Close(), s.out.Close()) }
-func (s stdio) LocalAddr() net.Addr  { return stdioAddr{} }
-func (s stdio) RemoteAddr() net.Addr { return stdioAddr{} }
-
-// SetDeadline bounds reads and writes where the system has bounds for them.
-func (s stdio) SetDeadline(t time.Time) error {
-	return errors.Join(s.SetReadDeadline(t), s.SetWriteDeadline(t))
-}
-func (s stdio) SetReadDeadline(t time.Time) error { return ignoreNoDeadline(s.in.SetReadDeadline(t)) }
-func (s stdio) SetWriteDeadline(t time.Time) error {
-	return ignoreNoDeadline(s.out.SetWriteDeadline(t))
-}
-
-func ignoreNoDeadline(err error) error {
-	if errors.Is(err, os.ErrNoDeadline) {
-		return nil
-	}
-	return err
-}
-
-type stdioAddr struct{}
-
-func (stdioAddr) Network() string { return "stdio" }
-func (stdioAddr) String() string  { return onStdio }
 
 // secret reads a password from the file that an option names, without its last line end, or from
 // the environment.

@@ -1,16 +1,17 @@
 #!/bin/sh
-# install.sh installs, on Debian and its relatives, the servers that the tests start and
-# the tools that tests, lint and benchmarks call, and any packages named as arguments. It
+# install.sh installs, on Debian and its relatives, the servers that the tests start, the
+# clients that speak to them through the tunnel, and the tools that tests, lint and benchmarks call, and any packages named as arguments. It
 # leaves none of the servers running: the tests start their own.
 set -eu
 
-servers="postfix dovecot-core dovecot-imapd dovecot-pop3d dovecot-lmtpd prosody postgresql mariadb-server slapd nut-server libnss3-tools qemu-utils nats-server tigervnc-standalone-server xrdp dovecot-managesieved vsftpd inn2 inspircd cups-daemon syncplay-server quassel-core ckermit squid tinyproxy dante-server microsocks haproxy freediameterd freediameter-extensions"
+servers="postfix dovecot-core dovecot-imapd dovecot-pop3d dovecot-lmtpd prosody postgresql mariadb-server slapd nut-server libnss3-tools qemu-utils nats-server tigervnc-standalone-server xrdp dovecot-managesieved vsftpd inn2 inspircd cups-daemon syncplay-server quassel-core ckermit mosquitto redis-server unbound squid tinyproxy dante-server microsocks haproxy freediameterd freediameter-extensions"
 modules="github.com/nats-io/nats-server/v2@v2.11.9" # newer than Debian's, which knows no TLS from the first byte
+clients="curl fetchmail git-email isync ldap-utils libnews-nntpclient-perl lftp msmtp mutt nut-client openbsd-inetd sic sieve-connect sslscan"
 tools="gnutls-bin mandoc ncat openssl socat tmux"
-units="postfix dovecot prosody postgresql mariadb slapd nut-server nats-server xrdp xrdp-sesman vsftpd inn2 inspircd cups quasselcore squid tinyproxy danted haproxy"
+units="postfix dovecot prosody postgresql mariadb slapd nut-server nats-server xrdp xrdp-sesman vsftpd inn2 inspircd cups quasselcore mosquitto redis-server unbound squid tinyproxy danted haproxy inetd"
 
 if ! command -v apt-get >/dev/null; then
-	echo "install.sh: no apt-get here; install by other means: $servers $tools" >&2
+	echo "install.sh: no apt-get here; install by other means: $servers $clients $tools" >&2
 	exit 1
 fi
 sudo=
@@ -33,9 +34,9 @@ $sudo apt-get update -qq
 install() { $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"; }
 
 # INN's package wants a domain, and fails on a machine whose name has none, unless told one.
-install $servers $tools "$@" || {
+install $servers $clients $tools "$@" || {
 	$sudo sed -i 's/^#domain:.*/domain: localdomain/' /etc/news/inn.conf
-	install $servers $tools "$@"
+	install $servers $clients $tools "$@"
 }
 
 if command -v go >/dev/null; then

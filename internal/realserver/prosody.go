@@ -47,7 +47,8 @@ func configureProsody(s *Server, binary string, settings []string) (*exec.Cmd, e
 	if err := s.write("prosody.cfg.lua", conf); err != nil {
 		return nil, err
 	}
-	if err := s.write("data/.keep", ""); err != nil {
+	// An account, for those who set storage to "internal".
+	if err := s.write("data/example%2eorg/accounts/user.dat", `return { ["password"] = "`+Password+`" };`); err != nil {
 		return nil, err
 	}
 	return exec.Command(binary, "--config", s.path("prosody.cfg.lua"), "-F"), nil

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -35,7 +36,10 @@ func tunnelTo(t *testing.T, s *Server, scheme, listen string, options ...string)
 		t.Fatal(err)
 	}
 	// On a busy machine a server may take longer than the program would wait by itself.
-	args := append([]string{"tunnel", "--log-format", "json", "--timeout", limit.String(), "--drain", "1", "--x509cafile", s.CAFile()}, options...)
+	args := append([]string{"tunnel", "--log-format", "json", "--timeout", limit.String(), "--drain", "1"}, options...)
+	if !slices.Contains(options, "--raw") {
+		args = append(args, "--x509cafile", s.CAFile())
+	}
 	cmd := exec.Command(binary, append(args, listen, s.target(scheme))...)
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
@@ -99,6 +103,18 @@ func (tu *tunnelling) await(message string, n int) map[string]any {
 			tu.t.Fatalf("the log has no line %d of %q", n, message)
 		}
 	}
+}
+
+// count is how many lines have that message so far.
+func (tu *tunnelling) count(message string) (n int) {
+	tu.mu.Lock()
+	defer tu.mu.Unlock()
+	for _, line := range tu.lines {
+		if line["msg"] == message {
+			n++
+		}
+	}
+	return n
 }
 
 // port is the port that it listens on.
