@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"time"
 )
 
 // A Local is the local end of a tunnel: a client that knows nothing of TLS, and has to be led
@@ -16,9 +17,22 @@ type Local struct {
 	Conn net.Conn
 	// User and Password are for an upgrade that logs in in the client's place.
 	User, Password string
-	// Open, if not nil, opens another TLS session with a port of the server, on the settings of
-	// the first and resuming it if it can: FTP's data connections need that. The context bounds it.
-	Open func(ctx context.Context, port int) (net.Conn, error)
+
+	// What follows is for further connections, FTP's data connections.
+
+	// Dial, if not nil, connects to another port of the server; Secure shakes hands as the TLS
+	// client on such a connection, whoever made it, with the settings of the session and resuming
+	// it if it can. The contexts bound both. On error of Secure the connection is still the caller's.
+	Dial   func(ctx context.Context, port int) (net.Conn, error)
+	Secure func(ctx context.Context, conn net.Conn) (net.Conn, error)
+	// Proxied tells that the server can't connect to the address that its connection comes from.
+	Proxied bool
+	// Go, if not nil, runs something beside the session and takes care of its error. ctx ends when
+	// the session fails.
+	Go func(run func(ctx context.Context) error)
+	// Join carries bytes both ways until the connection ends, as it is done with the session, and
+	// closes both ends, which have CloseWrite. It is set when Go is.
+	Join func(ctx context.Context, client, server net.Conn) error
 
 	client *Conn // Conn, bounded like the server
 	state  any   // what the protocol's Upgrade keeps for Lead and Ends
@@ -86,6 +100,9 @@ func (u *Upgraded) Raw() (net.Conn, error) {
 	if err := u.guard.checkWrite(); err != nil {
 		return nil, err
 	}
+	if u.Protocol != nil && u.Protocol.WrapRaw != nil {
+		return u.Protocol.WrapRaw(u.guard.conn), nil
+	}
 	return u.Conn, nil
 }
 
@@ -118,4 +135,27 @@ func (c *Conn) fault(err error) error {
 // misspoken is the error for something that the protocol does not allow the local client to say.
 func (l *Local) misspoken(what string) error {
 	return &LocalError{fmt.Errorf("%w: %s", ErrUnexpected, what)}
+}
+
+// lastWords is how long a client that has been told its last packet is waited for.
+const lastWords = time.Second
+
+// sayLast sends the client a packet that is its last, an error, and waits for it to go: closing the
+// connection at once could take the packet from it.
+func (l *Local) sayLast(p []byte) {
+	if _, err := l.Conn.Write(p); err != nil {
+		return
+	}
+	if c, ok := l.Conn.(interface{ CloseWrite() error }); ok {
+		c.CloseWrite()
+	}
+	gone := make(chan struct{})
+	go func() {
+		io.Copy(io.Discard, l.Conn)
+		close(gone)
+	}()
+	select {
+	case <-gone:
+	case <-time.After(lastWords):
+	}
 }

@@ -46,7 +46,9 @@ var _ = register(&Protocol{
 	MaxVersion: tls.VersionTLS12,
 	Upgrade:    upgradeMSSQL,
 	Wrap:       func(conn net.Conn) Wrapper { return &tdsWrapper{Conn: conn} },
+	WrapRaw:    newRawTDS,
 	Packet:     tdsPacket,
+	Lead:       leadMSSQL,
 	Remarks: []Remark{
 		{"C: PRELOGIN", "a packet of type 12; ENCRYPTION on wants TLS for all that follows, not for the login alone"},
 		{"S: PRELOGIN", "on or required is the go-ahead: the handshake follows, in packets of type 12 both ways until it is done"},
@@ -66,11 +68,12 @@ var _ = register(&Protocol{
 	Specs:   []string{"MS-TDS 3.2.5"},
 	Sibling: "mssql",
 	Packet:  tdsPacket,
+	Lead:    leadTDS8,
 	Note:    "Inside TLS the server is silent: the client begins with PRELOGIN, as it would in the clear. " + tdsNote,
 })
 
 const tdsNote = "What follows are packets, not lines, and each of the client's goes into a TLS record of its own, as the server wants it: " +
-	"for other clients there is the tunnel."
+	"for other clients there is the tunnel, which tells a client with encryption switched off that there is none."
 
 // Packets (MS-TDS 2.2.3.1).
 const (
@@ -87,7 +90,7 @@ const (
 // load, federated authentication, transaction manager request, LOGIN7, SSPI, PRELOGIN.
 var tdsRequests = []byte{1, 2, 3, 6, 7, 8, 14, 16, 17, 18}
 
-// tdsMaxMessage is how long the answer to PRELOGIN may be, in bytes without headers.
+// tdsMaxMessage is how long a PRELOGIN message may be, in bytes without headers.
 const tdsMaxMessage = 16 << 10
 
 // Tokens of PRELOGIN's options, and values of ENCRYPTION (MS-TDS 2.2.6.5).
@@ -105,53 +108,80 @@ const (
 // tdsErrorToken starts an ERROR, in place of PRELOGIN's first token (MS-TDS 2.2.7.10).
 const tdsErrorToken = 0xaa
 
-var preloginRequest = []byte("\x12\x01\x00\x2f\x00\x00\x01\x00" +
-	"\x00\x00\x1a\x00\x06" + "\x01\x00\x20\x00\x01" + "\x02\x00\x21\x00\x01" + "\x03\x00\x22\x00\x04" + "\x04\x00\x26\x00\x01" + "\xff" +
+// preloginRequest is the message that a client begins with.
+var preloginRequest = []byte("\x00\x00\x1a\x00\x06" + "\x01\x00\x20\x00\x01" + "\x02\x00\x21\x00\x01" + "\x03\x00\x22\x00\x04" + "\x04\x00\x26\x00\x01" + "\xff" +
 	"\x09\x00\x00\x00\x00\x00" + "\x01" + "\x00" + "\x00\x00\x00\x00" + "\x00")
 
-func upgradeMSSQL(c *Conn, _ *Options) error {
+func upgradeMSSQL(c *Conn, o *Options) error {
 	c.Step(Upgrade)
-	if err := c.WritePacket("PRELOGIN: ENCRYPTION on", preloginRequest); err != nil {
+	request, client := preloginRequest, &tdsClient{}
+	if o.Local != nil {
+		var err error
+		if client, err = readTDSClient(o.Local); err != nil {
+			return err
+		}
+		if client.asked != nil {
+			request = client.request()
+		}
+		o.Local.state = client
+	}
+	if err := c.WritePacket("PRELOGIN: ENCRYPTION on", tdsMessage(tdsPrelogin, request)); err != nil {
 		return err
 	}
-	answer, err := readTDSMessage(c)
-	if (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)) && c.received == 0 {
-		return Hinted(err, "a server that is set to Force Strict Encryption hangs up here: tds8:// in place of mssql:// is for it")
-	}
+	options, err := readPreloginReply(c)
 	if err != nil {
 		return err
 	}
-	if len(answer) > 0 && answer[0] == tdsErrorToken {
-		text, ok := tdsErrorText(answer)
-		if !ok {
-			return c.unexpected()
-		}
-		c.Describe("ERROR " + text)
-		return Refused(text)
-	}
-	options, ok := parsePrelogin(answer)
-	if !ok || len(options[preloginEncryption]) != 1 {
-		return c.unexpected()
-	}
+	client.answered(options)
 	encryption := options[preloginEncryption][0]
-	name, known := map[byte]string{encryptOff: "ENCRYPT_OFF", encryptOn: "ENCRYPT_ON", encryptNotSup: "ENCRYPT_NOT_SUP", encryptReq: "ENCRYPT_REQ"}[encryption]
-	if !known {
-		name = fmt.Sprintf("%#02x", encryption)
-	}
-	c.Describe("PRELOGIN: " + tdsVersion(options[preloginVersion]) + "ENCRYPTION " + name)
-	switch encryption {
+	switch name := encryptionName(encryption); encryption {
 	case encryptOn, encryptReq:
 		return nil
 	case encryptOff:
 		return Hinted(Refused("ENCRYPTION "+name), "the server would encrypt nothing but the login")
 	case encryptNotSup:
 		return Hinted(Refused("ENCRYPTION "+name), "TLS is off at the server")
+	default:
+		return Unexpected("ENCRYPTION " + name)
 	}
-	return Unexpected("ENCRYPTION " + name)
 }
 
-// readTDSMessage reads the packets of the answer to PRELOGIN and returns what is in them.
-func readTDSMessage(c *Conn) ([]byte, error) {
+// encryptionName is what a value of ENCRYPTION is called.
+func encryptionName(encryption byte) string {
+	name, known := map[byte]string{encryptOff: "ENCRYPT_OFF", encryptOn: "ENCRYPT_ON", encryptNotSup: "ENCRYPT_NOT_SUP", encryptReq: "ENCRYPT_REQ"}[encryption]
+	if !known {
+		name = fmt.Sprintf("%#02x", encryption)
+	}
+	return name
+}
+
+// readPreloginReply reads the options of the server's answer, of which ENCRYPTION is one.
+func readPreloginReply(c *Conn) (map[byte][]byte, error) {
+	answer, err := readTDSMessage(c, tdsReply)
+	if (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)) && c.received == 0 {
+		return nil, Hinted(err, "a server that is set to Force Strict Encryption hangs up here: tds8:// in place of mssql:// is for it")
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(answer) > 0 && answer[0] == tdsErrorToken {
+		text, ok := tdsErrorText(answer)
+		if !ok {
+			return nil, c.unexpected()
+		}
+		c.Describe("ERROR " + text)
+		return nil, Refused(text)
+	}
+	options, ok := parsePrelogin(answer)
+	if !ok || len(options[preloginEncryption]) != 1 {
+		return nil, c.unexpected()
+	}
+	c.Describe("PRELOGIN: " + tdsVersion(options[preloginVersion]) + "ENCRYPTION " + encryptionName(options[preloginEncryption][0]))
+	return options, nil
+}
+
+// readTDSMessage reads the packets of a PRELOGIN message, of that type, and returns what is in them.
+func readTDSMessage(c *Conn, kind byte) ([]byte, error) {
 	var message []byte
 	for {
 		var header [tdsHeader]byte
@@ -159,7 +189,7 @@ func readTDSMessage(c *Conn) ([]byte, error) {
 			return nil, err
 		}
 		n := int(binary.BigEndian.Uint16(header[2:])) - tdsHeader
-		if header[0] != tdsReply || header[1]&^tdsLast != 0 || n < 0 || n > tdsMaxPacket-tdsHeader || len(message)+n > tdsMaxMessage {
+		if header[0] != kind || header[1]&^tdsLast != 0 || n < 0 || n > tdsMaxPacket-tdsHeader || len(message)+n > tdsMaxMessage {
 			return nil, c.unexpected()
 		}
 		message = append(message, make([]byte, n)...)
@@ -229,6 +259,9 @@ func tdsErrorText(message []byte) (text string, ok bool) {
 // tdsPacket finds the end of a client's packet (Protocol.Packet). SQL Server drops a connection,
 // without a word, when a packet is split over TLS records, or shares one with another.
 func tdsPacket(data []byte) int {
+	if data[0] == smpPacket {
+		return smpLength(data)
+	}
 	if !bytes.Contains(tdsRequests, data[:1]) {
 		return -1
 	}
@@ -237,6 +270,24 @@ func tdsPacket(data []byte) int {
 	}
 	if n := int(binary.BigEndian.Uint16(data[2:])); n >= tdsHeader && n <= tdsMaxInside {
 		return n
+	}
+	return -1
+}
+
+// smpPacket is the first byte of a packet of MC-SMP, in which those of a client are that asked for
+// several requests at once (MARS): a flag, the session of 2 bytes, the length with the header, the
+// sequence and the window, of 4 bytes each, in little-endian order (MC-SMP 2.2.1).
+const (
+	smpPacket = 0x53
+	smpHeader = 16 // bytes
+)
+
+func smpLength(data []byte) int {
+	if len(data) < 8 {
+		return 0
+	}
+	if n := binary.LittleEndian.Uint32(data[4:]); n >= smpHeader && n <= smpHeader+tdsMaxInside {
+		return int(n)
 	}
 	return -1
 }
@@ -308,23 +359,27 @@ func (w *tdsWrapper) Write(p []byte) (int, error) {
 	if w.done {
 		return w.Conn.Write(p)
 	}
-	var message []byte
-	for rest, number := p, byte(1); len(rest) > 0; number++ {
-		data := rest[:min(len(rest), tdsMaxPacket-tdsHeader)]
-		rest = rest[len(data):]
-		status := byte(0)
-		if len(rest) == 0 {
-			status = tdsLast
-		}
-		message = append(message, tdsPrelogin, status)
-		message = binary.BigEndian.AppendUint16(message, uint16(tdsHeader+len(data)))
-		message = append(message, 0, 0, number, 0) // no process, no window
-		message = append(message, data...)
-	}
-	if _, err := w.Conn.Write(message); err != nil {
+	if _, err := w.Conn.Write(tdsMessage(tdsPrelogin, p)); err != nil {
 		return 0, err
 	}
 	return len(p), nil
+}
+
+// tdsMessage puts data into the packets of a message.
+func tdsMessage(kind byte, data []byte) []byte {
+	var message []byte
+	for number := byte(1); len(data) > 0; number++ {
+		n := min(len(data), tdsMaxPacket-tdsHeader)
+		status := byte(0)
+		if n == len(data) {
+			status = tdsLast
+		}
+		message = append(message, kind, status)
+		message = binary.BigEndian.AppendUint16(message, uint16(tdsHeader+n))
+		message = append(message, 0, 0, number, 0) // no process, no window
+		message, data = append(message, data[:n]...), data[n:]
+	}
+	return message
 }
 
 // CloseWrite shuts down the writing side of the connection where it has one.

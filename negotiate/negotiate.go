@@ -113,6 +113,9 @@ type Protocol struct {
 	MinVersion, MaxVersion uint16
 	// Wrap, if not nil, gives the connection that the handshake is run on.
 	Wrap func(net.Conn) Wrapper
+	// WrapRaw gives in its place the connection for a handshake that somebody else runs, whose end it
+	// has to see by itself.
+	WrapRaw func(net.Conn) net.Conn
 	// Inside, if not nil, exchanges what belongs to the upgrade inside TLS, before the session
 	// begins. Its errors are like Upgrade's.
 	Inside func(c *Conn, o *Options) error

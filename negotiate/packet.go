@@ -11,7 +11,7 @@ func (c *Conn) unexpected() error {
 			break
 		}
 	}
-	return Unexpected(c.unread())
+	return c.fault(Unexpected(c.unread()))
 }
 
 // expect reads bytes that have to be these, and not one more than the first that is not.
