@@ -1,7 +1,8 @@
 #!/bin/sh
 # install.sh installs, on Debian and its relatives, the servers that the tests start, the
-# clients that speak to them through the tunnel, and the tools that tests, lint and benchmarks call, and any packages named as arguments. It
-# leaves none of the servers running: the tests start their own.
+# clients that speak to them through the tunnel, the tools that tests, lint and benchmarks
+# call, and any packages named as arguments. It leaves none of the servers running: the
+# tests start their own.
 set -eu
 
 servers="postfix dovecot-core dovecot-imapd dovecot-pop3d dovecot-lmtpd prosody postgresql mariadb-server slapd nut-server libnss3-tools qemu-utils nats-server tigervnc-standalone-server xrdp dovecot-managesieved vsftpd inn2 inspircd cups-daemon syncplay-server quassel-core ckermit mosquitto redis-server unbound squid tinyproxy dante-server microsocks haproxy freediameterd freediameter-extensions"
