@@ -85,7 +85,7 @@ func (p *program) explain(c *cli.Context) error {
 	w := text{p.stdout}
 	fmt.Fprintf(w, "%s: %s\n", q.Name, q.Title)
 	if q.Port != 0 {
-		fmt.Fprintf(w, "port %d%s; %s\n", q.Port, siblings(q), strings.Join(q.Specs, ", "))
+		fmt.Fprintf(w, "port %d%s%s; %s\n", q.Port, siblings(q), handshake(q), strings.Join(q.Specs, ", "))
 	}
 	fmt.Fprintln(w)
 	remarked := map[int]bool{}
@@ -134,6 +134,21 @@ func siblings(q *negotiate.Protocol) string {
 		return fmt.Sprintf(", upgraded from the clear %d (%s)", s.Port, s.Name)
 	}
 	return ""
+}
+
+// handshake says what the protocol wants of it.
+func handshake(q *negotiate.Protocol) string {
+	wants := ""
+	if len(q.ALPN) > 0 {
+		wants = "; ALPN " + strings.Join(q.ALPN, ", ")
+	}
+	if q.MinVersion != 0 {
+		wants += "; " + tls.VersionName(q.MinVersion) + " and newer"
+	}
+	if q.MaxVersion != 0 {
+		wants += "; " + tls.VersionName(q.MaxVersion) + " at most"
+	}
+	return wants
 }
 
 // wrap cuts a long line into pieces of at most width characters, behind the first

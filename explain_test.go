@@ -52,7 +52,7 @@ func TestExplain(t *testing.T) {
 	for _, p := range negotiate.All() {
 		t.Run(p.Name, func(t *testing.T) {
 			text := quietly(t, "explain", p.Name)
-			wants := append([]string{p.Name + ": " + p.Title + "\n"}, p.Specs...)
+			wants := slices.Concat([]string{p.Name + ": " + p.Title + "\n"}, p.Specs, p.ALPN)
 			clear := p.Upgrade != nil || p == negotiate.Auto()
 			if clear {
 				wants = append(wants, "\n  <TLS>\n")
