@@ -86,6 +86,8 @@ func (p *program) explain(c *cli.Context) error {
 	fmt.Fprintf(w, "%s: %s\n", q.Name, q.Title)
 	if q.Port != 0 {
 		fmt.Fprintf(w, "port %d%s%s; %s\n", q.Port, siblings(q), handshake(q), strings.Join(q.Specs, ", "))
+	} else if q.Specs != nil {
+		fmt.Fprintf(w, "no port of its own; %s\n", strings.Join(q.Specs, ", "))
 	}
 	fmt.Fprintln(w)
 	remarked := map[int]bool{}

@@ -28,6 +28,7 @@ func TestAutoSilent(t *testing.T) {
 		{3868, "diameter", "\x01\x00", nil},
 		{33060, "mysqlx", "\x14\x00", nil},
 		{4321, "", "", ErrUnknown},
+		{0, "", "", ErrUnknown}, // no port at all, as beep has none
 		{25, "", "", ErrSilent},
 	} {
 		synctest.Test(t, func(t *testing.T) {

@@ -82,7 +82,7 @@ func Recognise(greeting []byte, port int) []*Protocol {
 // OnPort returns the protocol registered for a port, or nil.
 func OnPort(port int) *Protocol {
 	for _, p := range protocols {
-		if p.Port == port && p != auto {
+		if p.Port == port && port != 0 {
 			return p
 		}
 	}
