@@ -39,6 +39,8 @@ var _ = register(&Protocol{
 	Greets:    true,
 	Recognise: greetsLikeMySQL,
 	Upgrade:   upgradeMySQL,
+	Lead:      leadMySQL,
+	Ends:      mysqlEnds,
 	Remarks: []Remark{
 		{"S: Handshake", "the offer is the bit CLIENT_SSL (00000800) of the capabilities; an error in place of this packet refuses"},
 		{"C: SSLRequest", "the beginning of a login packet, with sequence number 1; no go-ahead follows, the next byte is TLS"},
@@ -46,16 +48,20 @@ var _ = register(&Protocol{
 	Note: "Inside TLS the server is silent: the client logs in, with sequence number 2 and the capabilities that SSLRequest had, " +
 		"since the server does not read them again. The scramble that a password is mixed with came in the clear, and is shown by -v. " +
 		"Behind COM_QUIT MariaDB closes without close_notify: the end of the input ends the session better. " +
-		"What follows are packets, not lines: for the mariadb client and others there is the tunnel.",
+		"What follows are packets, not lines: for the mariadb client and others there is the tunnel, in which a client with TLS switched off " +
+		"is shown the handshake packet without CLIENT_SSL, and a client that asks for the server's RSA key is given one of the tunnel's own.",
 })
 
 // Capabilities of server and client (MySQL, "Capabilities Flags").
 const (
-	mysqlLongPassword     = 1 << 0
+	mysqlLongPassword     = 1 << 0 // in MariaDB CLIENT_MYSQL: without it there are more capabilities
+	mysqlConnectWithDB    = 1 << 3
 	mysqlProtocol41       = 1 << 9
 	mysqlSSL              = 1 << 11
 	mysqlSecureConnection = 1 << 15
 	mysqlPluginAuth       = 1 << 19
+	mysqlLongAnswer       = 1 << 21 // CLIENT_PLUGIN_AUTH_LENENC_CLIENT_DATA
+	mysqlFactors          = 1 << 28 // MULTI_FACTOR_AUTHENTICATION
 )
 
 // Bounds of a server's first packet, in bytes behind its header.
@@ -64,40 +70,88 @@ const (
 	mysqlMinGreeting = len("\n0\x00") + 4 + 8 + 1 + 2 // up to the capabilities' lower half
 )
 
-func upgradeMySQL(c *Conn, _ *Options) error {
+func upgradeMySQL(c *Conn, o *Options) error {
+	greeting, err := greetedByMySQL(c)
+	if err != nil {
+		return o.Local.toldByMySQL(err)
+	}
+	c.Step(Upgrade)
+	start := mysqlLoginStart{
+		capabilities: mysqlProtocol41 | mysqlSecureConnection | greeting.capabilities&(mysqlLongPassword|mysqlPluginAuth),
+		longest:      1 << 24, // as clients have it
+		charset:      45,      // utf8mb4_general_ci
+	}
+	if o.Local != nil {
+		if start, err = o.Local.askMySQL(greeting); err != nil {
+			return err
+		}
+	}
+	start.capabilities |= mysqlSSL
+	return c.WritePacket("SSLRequest: "+start.String(), mysqlPacket(1, start.bytes()))
+}
+
+// greetedByMySQL reads the server's first packet, which has to offer TLS.
+func greetedByMySQL(c *Conn) (mysqlGreeting, error) {
 	packet, err := readMySQLPacket(c)
 	if err != nil {
-		return err
+		return mysqlGreeting{}, err
 	}
 	if packet[0] == 0xff {
-		return refusedByMySQL(c, packet)
+		return mysqlGreeting{}, refusedByMySQL(c, packet)
 	}
 	if packet[0] == 9 {
 		c.Describe("Handshake of protocol 9")
-		return NotOffered("protocol 10, of MySQL since 3.21")
+		return mysqlGreeting{}, NotOffered("protocol 10, of MySQL since 3.21")
 	}
 	greeting, ok := parseMySQLGreeting(packet)
 	if !ok {
-		return c.unexpected()
+		return mysqlGreeting{}, c.unexpected()
 	}
 	c.Describe(greeting.String())
 
 	c.Step(Capabilities)
 	switch {
 	case greeting.capabilities&mysqlProtocol41 == 0:
-		return NotOffered("the protocol of MySQL 4.1 (CLIENT_PROTOCOL_41)")
+		return greeting, NotOffered("the protocol of MySQL 4.1 (CLIENT_PROTOCOL_41)")
 	case greeting.capabilities&mysqlSSL == 0:
-		return Hinted(NotOffered("TLS (CLIENT_SSL)"), "TLS is off at the server: ssl_cert and ssl_key in its configuration turn it on")
+		return greeting, Hinted(NotOffered("TLS (CLIENT_SSL)"), "TLS is off at the server: ssl_cert and ssl_key in its configuration turn it on")
 	}
+	return greeting, nil
+}
 
-	c.Step(Upgrade)
-	capabilities := mysqlSSL | mysqlProtocol41 | mysqlSecureConnection | greeting.capabilities&(mysqlLongPassword|mysqlPluginAuth)
-	request := []byte{32, 0, 0, 1}
-	request = binary.LittleEndian.AppendUint32(request, capabilities)
-	request = binary.LittleEndian.AppendUint32(request, 1<<24) // the longest packet, as clients have it
-	request = append(request, 45)                              // utf8mb4_general_ci
-	request = append(request, make([]byte, 23)...)
-	return c.WritePacket(fmt.Sprintf("SSLRequest: capabilities %08x, character set 45", capabilities), request)
+// mysqlLoginStart is what a login packet begins with, and all of SSLRequest (MySQL,
+// "Protocol::SSLRequest"; MariaDB, "Connecting").
+type mysqlLoginStart struct {
+	capabilities uint32
+	longest      uint32 // packet, in bytes
+	charset      byte
+	more         uint32 // MariaDB's capabilities; 0 for MySQL
+}
+
+// mysqlLoginLen is how many bytes it has.
+const mysqlLoginLen = 32
+
+func (s mysqlLoginStart) bytes() []byte {
+	p := binary.LittleEndian.AppendUint32(nil, s.capabilities)
+	p = binary.LittleEndian.AppendUint32(p, s.longest)
+	p = append(p, s.charset)
+	p = append(p, make([]byte, 19)...)
+	return binary.LittleEndian.AppendUint32(p, s.more)
+}
+
+func (s mysqlLoginStart) String() string {
+	return fmt.Sprintf("capabilities %08x, character set %d", s.capabilities, s.charset)
+}
+
+// mysqlPacket returns a packet with its header.
+func mysqlPacket(sequence byte, payload []byte) []byte {
+	n := len(payload)
+	return append([]byte{byte(n), byte(n >> 8), byte(n >> 16), sequence}, payload...)
+}
+
+// mysqlLength is the length that a packet's header announces, in bytes.
+func mysqlLength(header []byte) int {
+	return int(header[0]) | int(header[1])<<8 | int(header[2])<<16
 }
 
 // readMySQLPacket reads the server's first packet and returns it without its header.
@@ -106,7 +160,7 @@ func readMySQLPacket(c *Conn) ([]byte, error) {
 	if _, err := io.ReadFull(c, header[:]); err != nil {
 		return nil, err
 	}
-	n := int(header[0]) | int(header[1])<<8 | int(header[2])<<16
+	n := mysqlLength(header[:])
 	if n == 0 || n > mysqlMaxPacket || header[3] != 0 {
 		return nil, c.unexpected() // hardly MySQL
 	}
@@ -122,6 +176,9 @@ type mysqlGreeting struct {
 	version      string
 	connection   uint32
 	capabilities uint32
+	charset      byte
+	status       uint16
+	more         uint32 // MariaDB's capabilities
 	scramble     []byte
 	plugin       string // "" in short forms of the packet
 }
@@ -150,10 +207,14 @@ func parseMySQLGreeting(packet []byte) (g mysqlGreeting, ok bool) {
 	if len(rest) < 5 { // character set, status, capabilities
 		return g, true
 	}
+	g.charset, g.status = rest[0], binary.LittleEndian.Uint16(rest[1:])
 	g.capabilities |= uint32(binary.LittleEndian.Uint16(rest[3:])) << 16
 	rest = rest[5:]
 	if len(rest) < 11 { // the scramble's length, reserved bytes
 		return g, true
+	}
+	if g.capabilities&mysqlLongPassword == 0 {
+		g.more = binary.LittleEndian.Uint32(rest[7:])
 	}
 	second, plugin, _ := bytes.Cut(rest[11:], []byte{0})
 	g.scramble = append(g.scramble, second...)
@@ -194,11 +255,21 @@ func refusedByMySQL(c *Conn, packet []byte) error {
 	}
 	answer += ": " + text + state
 	c.Describe("Error " + answer)
+	err := error(&mysqlRefusal{Refused(answer), code, text})
 	if known.hint != "" {
-		return Hinted(Refused(answer), known.hint)
+		err = Hinted(err, known.hint)
 	}
-	return Refused(answer)
+	return err
 }
+
+// mysqlRefusal is the error for an error packet.
+type mysqlRefusal struct {
+	error
+	code uint16
+	text string // raw
+}
+
+func (r *mysqlRefusal) Unwrap() error { return r.error }
 
 // greetsLikeMySQL recognises the beginning of a server's first packet: of protocol 10, or an
 // error with a code of those that MySQL has.
