@@ -41,6 +41,7 @@ const onStdio = "-"
 // A tunnelPlan is what the command line asks a tunnel to do.
 type tunnelPlan struct {
 	listen   []string
+	places   []tunnel.Place // none for onStdio
 	targets  []connect.Target
 	mode     fs.FileMode
 	server   tunnel.Server // without its pairs
@@ -73,7 +74,7 @@ func (p *program) tunnel(c *cli.Context) error {
 		}
 	}()
 	for i := range pairs {
-		if pairs[i].Listener, err = tunnel.Listen(pl.listen[i], pl.mode); err != nil {
+		if pairs[i].Listener, err = pl.places[i].Listen(pl.mode); err != nil {
 			return &connect.Error{Target: quote.Escape(pl.listen[i]), Step: connect.Listen, Err: err}
 		}
 	}
@@ -132,9 +133,17 @@ func (p *program) tunnelPlan(c *cli.Context) (*tunnelPlan, error) {
 			return nil, usagef("%s can't be tunnelled: %s; --raw hands the connection over to a client's own TLS", target.Protocol.Name, why)
 		}
 		pl.listen, pl.targets = append(pl.listen, operands[i]), append(pl.targets, target)
-		if operands[i] == onStdio && len(operands) > 2 {
-			return nil, usagef("%s, a session on stdin and stdout, stands alone", onStdio)
+		if operands[i] == onStdio {
+			if len(operands) > 2 {
+				return nil, usagef("%s, a session on stdin and stdout, stands alone", onStdio)
+			}
+			continue
 		}
+		place, err := tunnel.ParsePlace(operands[i])
+		if err != nil {
+			return nil, usagef("LISTEN %s: %w", quote.Short(operands[i]), err)
+		}
+		pl.places = append(pl.places, place)
 	}
 	if err := pl.limits(c); err != nil {
 		return nil, err

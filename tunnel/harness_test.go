@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -111,11 +112,7 @@ func (b *bench) end(t *testing.T) error {
 func start(t *testing.T, pair Pair, change func(*Server)) *bench {
 	t.Helper()
 	if pair.Listener == nil {
-		l, err := Listen("0", 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		pair.Listener = l
+		pair.Listener = listen(t, "0", 0)
 	}
 	b := &bench{journal: newJournal(), addr: pair.Listener.Addr().String(), served: make(chan error, 1)}
 	b.Server = &Server{Pairs: []Pair{pair}, Timeout: limit, Drain: limit, Log: b.journal.logger()}
@@ -131,6 +128,21 @@ func start(t *testing.T, pair Pair, change func(*Server)) *bench {
 		b.end(t)
 	})
 	return b
+}
+
+// listen opens a listener.
+func listen(t *testing.T, where string, mode fs.FileMode) net.Listener {
+	t.Helper()
+	place, err := ParsePlace(where)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := place.Listen(mode)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l
 }
 
 // to is the pair that leads to a server inside the process.

@@ -10,29 +10,51 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"tlsup/internal/quote"
 )
 
 // keepAlive is how long a client's connection may be silent before its system is asked whether it
 // is still there: in the end that finds clients that vanished.
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 15 * time.Second, Count: 9}
 
-// Listen opens a listener: "[ADDR:]PORT", on loopback without ADDR and on a free port for port 0;
-// or "unix:PATH", with the file's permissions, 0 for those that the process gives. A socket
-// file that nobody listens on is replaced.
-func Listen(where string, mode fs.FileMode) (net.Listener, error) {
+// A Place is where to listen.
+type Place struct{ network, address string }
+
+// ParsePlace reads "[ADDR:]PORT", which is on loopback without ADDR and on a free port for port
+// 0, or "unix:PATH".
+func ParsePlace(where string) (Place, error) {
 	if path, ok := strings.CutPrefix(where, "unix:"); ok {
-		return listenUnix(path, mode)
+		if path == "" {
+			return Place{}, errors.New("a Unix socket is unix:PATH")
+		}
+		return Place{"unix", path}, nil
 	}
 	address := where
 	if !strings.Contains(where, ":") {
 		address = net.JoinHostPort("127.0.0.1", where)
 	}
 	host, port, err := net.SplitHostPort(address)
-	if err != nil || host == "" || port == "" {
-		return nil, fmt.Errorf("%q is neither [ADDR:]PORT nor unix:PATH", where)
+	switch {
+	case err != nil || port == "":
+		return Place{}, errors.New("it is neither [ADDR:]PORT nor unix:PATH")
+	case host == "":
+		return Place{}, fmt.Errorf("no address before the colon: %s is loopback's port, 0.0.0.0:%s that of all addresses", port, port)
+	}
+	if _, err := net.LookupPort("tcp", port); err != nil {
+		return Place{}, fmt.Errorf("port %s is neither between 0 and 65535 nor a known service", quote.Short(port))
+	}
+	return Place{"tcp", address}, nil
+}
+
+// Listen opens a listener. A socket file gets the permissions mode, 0 for those that the process
+// gives; one that nobody listens on is replaced.
+func (p Place) Listen(mode fs.FileMode) (net.Listener, error) {
+	if p.network == "unix" {
+		return listenUnix(p.address, mode)
 	}
 	config := net.ListenConfig{KeepAliveConfig: keepAlive}
-	l, err := config.Listen(context.Background(), "tcp", address)
+	l, err := config.Listen(context.Background(), p.network, p.address)
 	if err != nil {
 		return nil, listenFault(err)
 	}
@@ -41,9 +63,6 @@ func Listen(where string, mode fs.FileMode) (net.Listener, error) {
 
 // listenUnix listens on a socket file. One that is left of a server that is gone is in the way.
 func listenUnix(path string, mode fs.FileMode) (net.Listener, error) {
-	if path == "" {
-		return nil, errors.New("a Unix socket is unix:PATH")
-	}
 	l, err := listenWithMode(path, mode)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		if err := removeStale(path); err != nil {

@@ -42,6 +42,7 @@ func TestSessions(t *testing.T) {
 			}
 			defer direct.Close()
 			io.WriteString(direct, said)
+			direct.CloseWrite()
 			want, err := io.ReadAll(direct)
 			if err != nil {
 				t.Fatal(err)
@@ -50,6 +51,7 @@ func TestSessions(t *testing.T) {
 			b := start(t, pair, nil)
 			client := dial(t, b)
 			io.WriteString(client, said)
+			client.CloseWrite()
 			got, err := io.ReadAll(client)
 			if err != nil {
 				t.Fatal(err)
@@ -454,11 +456,7 @@ func (l *flakyListener) Accept() (net.Conn, error) {
 func TestAcceptRecovers(t *testing.T) {
 	s := serve(t, "imap")
 	pair := to(t, "imap", s)
-	l, err := Listen("127.0.0.1:0", 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	flaky := &flakyListener{l, make(chan error, 3)}
+	flaky := &flakyListener{listen(t, "127.0.0.1:0", 0), make(chan error, 3)}
 	for range 3 {
 		flaky.errors <- syscall.EMFILE
 	}
