@@ -424,7 +424,7 @@ func mysqlEnds(l *Local, client, server net.Conn) (net.Conn, net.Conn) {
 		}
 		return 4 + n, m.fromServer(sequence, packets[4:4+n]), m.over, nil
 	}
-	return &mysqlEnd{Conn: client, mu: &m.mu, take: fromClient}, &mysqlEnd{Conn: server, mu: &m.mu, take: fromServer}
+	return &mysqlEnd{Conn: client, mu: &m.mu, take: fromClient}, &mysqlServerEnd{mysqlEnd: mysqlEnd{Conn: server, mu: &m.mu, take: fromServer}}
 }
 
 // mysqlEnd is one end of a session, whose packets are changed until the login is over.
@@ -486,4 +486,28 @@ func (e *mysqlEnd) fill() error {
 // CloseWrite ends the side that is written to.
 func (e *mysqlEnd) CloseWrite() error {
 	return e.Conn.(interface{ CloseWrite() error }).CloseWrite()
+}
+
+// mysqlServerEnd is the server's end.
+type mysqlServerEnd struct {
+	mysqlEnd
+	last string // bytes that were sent, as many as COM_QUIT has
+}
+
+const mysqlQuit = "\x01\x00\x00\x00\x01"
+
+// Write sends what the client says.
+func (e *mysqlServerEnd) Write(p []byte) (int, error) {
+	e.last += string(p[max(0, len(p)-len(mysqlQuit)):])
+	e.last = e.last[max(0, len(e.last)-len(mysqlQuit)):]
+	return e.Conn.Write(p)
+}
+
+// CloseWrite ends the side that is written to. Behind COM_QUIT the server closes by itself, and
+// would answer close_notify, which it does not wait for, with a reset.
+func (e *mysqlServerEnd) CloseWrite() error {
+	if e.last == mysqlQuit {
+		return nil
+	}
+	return e.mysqlEnd.CloseWrite()
 }

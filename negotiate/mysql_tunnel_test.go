@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -218,6 +219,27 @@ func (x *mysqlTunnel) untouched() {
 	if rest, err := io.ReadAll(x.client); len(rest) > 0 || err != nil {
 		x.t.Errorf("at the end came %q, %v", rest, err)
 	}
+}
+
+// TestMySQLQuit: close_notify is not sent to a server that closes by itself.
+func TestMySQLQuit(t *testing.T) {
+	both(t, "quit", func(x *mysqlTunnel) {
+		x.in(mysqlTestCaps, "x", mysqlNative)
+		x.play("S: "+mysqlSaid(3, mysqlTestOK), "c: "+mysqlSaid(2, mysqlTestOK), "C: "+mysqlSaid(0, "\x0e")+mysqlSaid(0, "\x01"), "s: "+mysqlSaid(0, "\x0e")+mysqlSaid(0, "\x01"))
+		x.client.(*net.TCPConn).CloseWrite()
+		if err := <-x.ended; err != nil {
+			x.t.Error(err)
+		}
+		x.server.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+		if n, err := x.server.Read(make([]byte, 1)); n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			x.t.Errorf("the server is told %d bytes, %v", n, err)
+		}
+		x.play("S: bye", "c: bye")
+		x.server.(*net.TCPConn).CloseWrite()
+		if rest, err := io.ReadAll(x.client); len(rest) > 0 || err != nil {
+			x.t.Errorf("at the end came %q, %v", rest, err)
+		}
+	})
 }
 
 // both runs a test on packets that come whole, and byte by byte.

@@ -6,8 +6,9 @@ import (
 	"testing"
 )
 
-// MariaDB starts MariaDB with an account that can log in over TLS alone, User with Password.
-// Settings are lines of my.cnf; with MariaDBNoAccount that account is missing, with MariaDBNoTLS
+// MariaDB starts MariaDB with accounts that can log in over TLS alone, with Password: User by
+// mysql_native_password, and ed25519 by the plugin of that name. Their database is named store.
+// Settings are lines of my.cnf; with MariaDBNoAccount the accounts are missing, with MariaDBNoTLS
 // there is no TLS.
 func MariaDB(t testing.TB, settings ...string) *Server {
 	t.Helper()
@@ -42,10 +43,15 @@ default_storage_engine = Aria
 ssl_cert = %[1]s/cert.pem
 ssl_key = %[1]s/key.pem
 init_file = %[1]s/init.sql
+plugin_load_add = auth_ed25519
+max_allowed_packet = 64M
 `
 
 // An account of MariaDB is a name and the host that it comes from.
-const mariadbInit = "CREATE USER '" + User + "'@'127.0.0.1' IDENTIFIED BY '" + Password + "' REQUIRE SSL;\n"
+const mariadbInit = "CREATE USER '" + User + "'@'127.0.0.1' IDENTIFIED BY '" + Password + "' REQUIRE SSL;\n" +
+	"CREATE USER 'ed25519'@'127.0.0.1' IDENTIFIED VIA ed25519 USING PASSWORD('" + Password + "') REQUIRE SSL;\n" +
+	"CREATE DATABASE store;\n" +
+	"GRANT ALL ON store.* TO '" + User + "'@'127.0.0.1', 'ed25519'@'127.0.0.1';\n"
 
 func configureMariaDB(s *Server, binary string, settings []string) (*exec.Cmd, error) {
 	for name, content := range map[string]string{
