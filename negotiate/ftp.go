@@ -2,6 +2,7 @@ package negotiate
 
 import (
 	"bytes"
+	"fmt"
 	"regexp"
 	"strings"
 )
@@ -26,6 +27,8 @@ var _ = register(&Protocol{
 	Recognise: greetsLikeFTP,
 	Greets:    true,
 	Upgrade:   upgradeFTP,
+	Lead:      leadFTP,
+	Ends:      endsFTP,
 	Remarks: []Remark{
 		{"S: 220", "the greeting, of one line or many; 120 asks for patience, 421 refuses"},
 		{"C: AUTH TLS", "nothing may follow it in the clear, on either side"},
@@ -43,6 +46,8 @@ var _ = register(&Protocol{
 	Specs:   []string{"RFC 4217"},
 	Sibling: "ftp",
 	Lines:   true,
+	Lead:    leadFTP,
+	Ends:    endsFTP,
 	Note:    ftpDataNote,
 })
 
@@ -69,15 +74,8 @@ func greetsLikeFTP(b []byte) bool {
 // smtpDomain matches the text of a greeting that begins with a domain or an address literal.
 var smtpDomain = regexp.MustCompile(`^[ -](\[|[0-9A-Z-]+\.[0-9A-Z.-]+)`)
 
-func upgradeFTP(c *Conn, _ *Options) error {
-	greeting, err := readFTP(c)
-	if err == nil && greeting.code == "120" {
-		greeting, err = readFTP(c)
-	}
-	if err != nil {
-		return err
-	}
-	if err := greeting.expect("220"); err != nil {
+func upgradeFTP(c *Conn, o *Options) error {
+	if _, err := greetFTP(c); err != nil {
 		return err
 	}
 
@@ -98,7 +96,27 @@ func upgradeFTP(c *Conn, _ *Options) error {
 	case "534":
 		err = Hinted(err, "the server's settings forbid TLS")
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	c.Greeting = fmt.Appendf(nil, "220 %s FTP ready\r\n", greetingHost(o))
+	if c.local != nil {
+		c.local.state = &ftpStart{greeting: c.Greeting}
+	}
+	return nil
+}
+
+// greetFTP reads the greeting, which may be asked to be waited for. It is returned when it
+// refuses, too.
+func greetFTP(c *Conn) (reply, error) {
+	greeting, err := readFTP(c)
+	if err == nil && greeting.code == "120" {
+		greeting, err = readFTP(c)
+	}
+	if err != nil {
+		return reply{}, err
+	}
+	return greeting, greeting.expect("220")
 }
 
 // readFTP reads a reply: "code text", or "code-text" and any lines up to "code text".
@@ -107,12 +125,12 @@ func readFTP(c *Conn) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	if len(line) < 3 || line[0] < '1' || line[0] > '5' || !isDigit(line[1]) || !isDigit(line[2]) ||
-		len(line) > 3 && line[3] != ' ' && line[3] != '-' {
+	more, ok := ftpReplyStart(line)
+	if !ok {
 		return reply{}, Unexpected(line)
 	}
 	r := reply{code: line[:3], lines: []string{line[min(4, len(line)):]}}
-	if len(line) == 3 || line[3] == ' ' {
+	if !more {
 		return r, nil
 	}
 	for {
@@ -129,4 +147,13 @@ func readFTP(c *Conn) (reply, error) {
 			return r, nil
 		}
 	}
+}
+
+// ftpReplyStart reports whether a line is the first of a reply, and whether it says that more follow.
+func ftpReplyStart(line string) (more, ok bool) {
+	if len(line) < 3 || line[0] < '1' || line[0] > '5' || !isDigit(line[1]) || !isDigit(line[2]) {
+		return false, false
+	}
+	more = len(line) > 3 && line[3] == '-'
+	return more, len(line) == 3 || more || line[3] == ' '
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -35,6 +36,11 @@ type connection struct {
 	raw            bool         // both are bare, so that the kernel can copy between them
 	began          time.Time
 	log            *slog.Logger
+
+	session    *connection     // that this further connection is beside; nil for none
+	beside     sync.WaitGroup  // of what runs beside this one
+	besides    context.Context // in which that runs
+	cutBesides context.CancelCauseFunc
 
 	sent, received atomic.Int64  // bytes to the server and from it
 	moved          atomic.Int64  // when a byte last moved, in nanoseconds since began
@@ -108,8 +114,8 @@ func (c *connection) download(splice bool) error {
 		return nil
 	case writing:
 		return fmt.Errorf("client: %w", err)
-	case errors.Is(err, record.ErrCut):
-		// Some servers close so when the client has said its last word.
+	case errors.Is(err, record.ErrCut) && (c.session == nil || c.sent.Load() > 0 && c.received.Load() == 0):
+		// Some servers close so when the client has said its last word, or sent its file.
 		select {
 		case <-c.clientEnded:
 			return nil
@@ -153,7 +159,12 @@ func (c *connection) copy(dst io.Writer, src io.Reader, count *atomic.Int64) (wr
 	}
 }
 
-func (c *connection) move() { c.moved.Store(int64(time.Since(c.began))) }
+func (c *connection) move() {
+	c.moved.Store(int64(time.Since(c.began)))
+	if c.session != nil {
+		c.session.move()
+	}
+}
 
 // watch cuts the connection when nothing has moved for idle.
 func (c *connection) watch(ctx context.Context, cut context.CancelCauseFunc, idle time.Duration) {
@@ -172,7 +183,7 @@ func (c *connection) abort() {
 	if c.abortServer != nil {
 		c.abortServer()
 	}
-	if tcp, ok := c.accepted.(*net.TCPConn); ok {
+	if tcp, ok := c.accepted.(interface{ SetLinger(sec int) error }); ok {
 		tcp.SetLinger(0) // a reset
 	}
 	c.accepted.Close()

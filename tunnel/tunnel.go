@@ -211,13 +211,16 @@ func (s *Server) serve(ctx context.Context, pair *Pair, client net.Conn) (err er
 			err = fmt.Errorf("fault in the tunnel: %v", fault)
 		}
 	}()
+	c.besides, c.cutBesides = context.WithCancelCause(ctx)
+	defer c.beside.Wait()
+	defer c.cutBesides(nil)
 	if err := s.connect(ctx, pair, c); err != nil {
 		c.failed(err)
 		client.Close()
 		return err
 	}
 	c.log.Info("opened", "took", time.Since(c.began).Round(time.Millisecond))
-	err = c.join(ctx, s.Idle)
+	err = c.serve(ctx, s.Idle)
 	c.closed(err)
 	return err
 }
@@ -240,7 +243,10 @@ func (s *Server) connect(ctx context.Context, pair *Pair, c *connection) error {
 		c.server, c.abortServer, c.raw = server, server.Close, true
 		return nil
 	}
-	options.Local = &negotiate.Local{Conn: c.client, User: pair.User, Password: pair.Password}
+	options.Local = &negotiate.Local{
+		Conn: c.client, User: pair.User, Password: pair.Password,
+		Go: c.goBeside, Join: c.joinBeside,
+	}
 	session, err := connect.Open(ctx, pair.Target, &options)
 	if err != nil {
 		return err

@@ -58,6 +58,9 @@ type Options struct {
 	// Waiting, if not nil, is called once with a hint when a server that should upgrade has
 	// said nothing for a while.
 	Waiting func(hint string)
+	// Under, if not nil, is called when the handshake is due, and gives what TLS runs on in place
+	// of conn.
+	Under func(conn net.Conn) net.Conn
 }
 
 // silence is how long a server may say nothing before Waiting is called.
@@ -81,7 +84,7 @@ func Open(ctx context.Context, t Target, o *Options) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	session, err := open(ctx, conn, t, o)
+	session, err := Begin(ctx, conn, t, o)
 	if err != nil {
 		conn.Close()
 	}
@@ -117,7 +120,9 @@ func OpenRaw(ctx context.Context, t Target, o *Options) (net.Conn, error) {
 	return raw, nil
 }
 
-func open(ctx context.Context, conn net.Conn, t Target, o *Options) (*Session, error) {
+// Begin upgrades and shakes hands on a connection with the target that Connect reached. On error the
+// connection is still the caller's to close. Errors are those of Open.
+func Begin(ctx context.Context, conn net.Conn, t Target, o *Options) (*Session, error) {
 	up, err := upgrade(ctx, conn, t, o)
 	if err != nil {
 		return nil, err
@@ -260,7 +265,11 @@ func plain(err error, known string) error {
 // Secure runs the handshake over up, verifies the certificate and finishes the
 // upgrade. On error the connection is still the caller's to close. Errors are *Error.
 func Secure(ctx context.Context, up *negotiate.Upgraded, t Target, o *Options) (*Session, error) {
-	under := record.NewConn(up)
+	var bare net.Conn = up
+	if o.Under != nil {
+		bare = o.Under(up)
+	}
+	under := record.NewConn(bare)
 	name := up.ServerName
 	if ascii, err := idna.Lookup.ToASCII(name); err == nil {
 		name = ascii // certificates hold the ASCII form
@@ -270,6 +279,9 @@ func Secure(ctx context.Context, up *negotiate.Upgraded, t Target, o *Options) (
 		return nil, &Error{Target: t.Address(), Step: Handshake, Err: err}
 	}
 	config.ClientSessionCache = o.Sessions
+	if o.Local != nil {
+		o.equip(o.Local, t, up.Conn, config)
+	}
 	tlsConn := tls.Client(under, config)
 	if err := tlsConn.HandshakeContext(ctx); err != nil {
 		return nil, t.handshakeError(ctx, err)

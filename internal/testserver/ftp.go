@@ -8,7 +8,7 @@ import (
 func init() {
 	inside := protocol{
 		session: ftpLoop,
-		talk:    []string{"USER " + User, "PASS " + Password, "PBSZ 0", "PROT P", "PWD", "QUIT"},
+		talk:    []string{"USER " + User, "PASS " + Password, "PWD", "QUIT"},
 	}
 	servers["ftps"] = inside
 	inside.upgrade = ftpLoop
