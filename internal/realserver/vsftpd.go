@@ -43,6 +43,10 @@ xferlog_enable=NO
 ssl_enable=YES
 allow_anon_ssl=YES
 force_anon_logins_ssl=YES
+force_anon_data_ssl=YES
+write_enable=YES
+anon_upload_enable=YES
+anon_umask=022
 ssl_tlsv1=YES
 ssl_ciphers=HIGH
 rsa_cert_file=%[1]s/cert.pem
@@ -58,7 +62,7 @@ func configureVsftpd(s *Server, binary string, settings []string) (*exec.Cmd, er
 	if err := s.write("vsftpd.conf", fmt.Sprintf(vsftpdConf, s.dir, s.Ports[scheme])+lines(settings)); err != nil {
 		return nil, err
 	}
-	if err := s.write("empty/.keep", ""); err != nil {
+	if err := s.write("empty/pub/.keep", ""); err != nil {
 		return nil, err
 	}
 	return exec.Command(binary, s.path("vsftpd.conf")), nil

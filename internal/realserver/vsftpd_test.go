@@ -1,6 +1,7 @@
 package realserver
 
 import (
+	"slices"
 	"testing"
 
 	"tlsup/negotiate"
@@ -43,4 +44,25 @@ func TestVsftpdWithoutTLS(t *testing.T) {
 	s := Vsftpd(t, VsftpdNoTLS)
 	mustRefuse(t, s, "ftp", Host, negotiate.ErrRefused, negotiate.Upgrade)
 	tlsup(t, "", s.target("ftp")).must(t, 4, "", s.Addr("ftp")+`: upgrade: server refuses: "530 `, "hint: the server has no TLS on this port")
+}
+
+// TestFTPClients reads and writes files with clients that have no TLS.
+func TestFTPClients(t *testing.T) {
+	t.Parallel()
+	for name, settings := range map[string][]string{
+		"session reused":      {"require_ssl_reuse=YES"},
+		"any session":         {"require_ssl_reuse=NO"},
+		"implicit TLS":        {"require_ssl_reuse=YES", VsftpdImplicit},
+		"close_notify wanted": {"require_ssl_reuse=YES", "strict_ssl_read_eof=YES", "strict_ssl_write_shutdown=YES"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := Vsftpd(t, settings...)
+			scheme := "ftp"
+			if slices.Contains(settings, VsftpdImplicit) {
+				scheme = "ftps"
+			}
+			testFTPClients(t, s, scheme, "anonymous", "pub/", s.path("empty/pub"))
+		})
+	}
 }
