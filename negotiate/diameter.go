@@ -43,13 +43,14 @@ var _ = register(&Protocol{
 	Names:    OwnName,
 	From:     true,
 	Upgrade:  upgradeDiameter,
-	NoTunnel: "capabilities are exchanged before TLS, and a client would begin with that again",
+	Lead:     leadDiameter,
 	Remarks: []Remark{
 		{"C: Capabilities-Exchange-Request", "Inband-Security-Id is TLS; Origin-Host is --starttls-name, which servers want to know, Origin-Realm --starttls-from, else what is behind its first dot"},
 		{"S: Capabilities-Exchange-Answer: DIAMETER_SUCCESS", "the go-ahead, if Inband-Security-Id is TLS; other results refuse, by name"},
 	},
 	Note: "Inside TLS the session is open, and capabilities are not exchanged again: the client goes on with Device-Watchdog-Request or what it likes, as Relay for any application. " +
 		"What follows are packets, not lines. Servers want a certificate of the client. " +
+		"In front of a tunnel the client exchanges them with the tunnel, which hands its own on. " +
 		"RFC 6733 advises against this way, since in the clear anybody can read and change what both sides are and can do: only TLS itself says who the server is.",
 })
 
@@ -133,15 +134,18 @@ var diameterResults = map[uint32]string{
 
 func upgradeDiameter(c *Conn, o *Options) error {
 	c.Step(Upgrade)
-	host, realm, err := diameterNames(c, o)
+	ask := func() ([]byte, string, error) { return diameterOwn(c, o) }
+	if c.local != nil {
+		ask = func() ([]byte, string, error) { return c.local.askDiameter(o) }
+	}
+	request, says, err := ask()
 	if err != nil {
 		return err
 	}
-	says := fmt.Sprintf("Capabilities-Exchange-Request: TLS, %s of %s", host, realm)
-	if err := c.WritePacket(says, diameterCER(c, host, realm)); err != nil {
+	if err := c.WritePacket("Capabilities-Exchange-Request: TLS, "+says, request); err != nil {
 		return err
 	}
-	answer, err := readCEA(c)
+	answer, err := readCEA(c, request)
 	if err != nil {
 		if c.received == 0 { // what it does not know, it may discard (RFC 6733, 5.3)
 			return Hinted(err, diameterHint(3010, o))
@@ -165,6 +169,8 @@ func upgradeDiameter(c *Conn, o *Options) error {
 		return Hinted(Refused(said), diameterHint(answer.result, o))
 	case !answer.secure:
 		return Hinted(NotOffered("TLS"), diameterHint(5017, o))
+	case c.local != nil:
+		return c.local.keepDiameter(request, answer)
 	}
 	return nil
 }
@@ -194,36 +200,58 @@ func diameterNames(c *Conn, o *Options) (host, realm string, err error) {
 			realm = host
 		}
 	}
-	if err := checkHelloName(realm); err != nil || realm[0] == '[' {
+	if !isDiameterIdentity(realm) {
 		return "", "", &OptionError{"From", fmt.Errorf("%q is not a realm that can be sent: it has to be a domain name in ASCII", realm)}
 	}
 	return host, realm, nil
 }
 
-// diameterCER returns a Capabilities-Exchange-Request (RFC 6733, 5.3.1).
-func diameterCER(c *Conn, host, realm string) []byte {
-	address := []byte{0, 1, 127, 0, 0, 1} // by family (RFC 6733, 4.3.1)
-	if tcp, ok := c.LocalAddr().(*net.TCPAddr); ok {
+// isDiameterIdentity reports whether a name may be one (RFC 6733, 4.3.1).
+func isDiameterIdentity(name string) bool {
+	return checkHelloName(name) == nil && name[0] != '['
+}
+
+// diameterOwn returns a Capabilities-Exchange-Request of our own (RFC 6733, 5.3.1), and from whom
+// it is.
+func diameterOwn(c *Conn, o *Options) (request []byte, says string, err error) {
+	host, realm, err := diameterNames(c, o)
+	if err != nil {
+		return nil, "", err
+	}
+	avps := appendAVP(nil, avpOriginHost, avpMandatory, []byte(host))
+	avps = appendAVP(avps, avpOriginRealm, avpMandatory, []byte(realm))
+	avps = appendRelay(avps, c.LocalAddr())
+	avps = appendAVP(avps, avpInbandSecurityID, avpMandatory, diameterWord(diameterTLS))
+	return diameterMessage(diameterRequest, diameterNumber, diameterNumber, avps), host + " of " + realm, nil
+}
+
+// diameterWord is the data of an AVP that is a number.
+func diameterWord(n uint32) []byte { return binary.BigEndian.AppendUint32(nil, n) }
+
+// appendRelay appends what we say of ourselves: our address (RFC 6733, 4.3.1), no vendor, and any
+// application.
+func appendRelay(avps []byte, local net.Addr) []byte {
+	address := []byte{0, 1, 127, 0, 0, 1}
+	if tcp, ok := local.(*net.TCPAddr); ok {
 		if ip4 := tcp.IP.To4(); ip4 != nil {
 			address = append([]byte{0, 1}, ip4...)
 		} else {
 			address = append([]byte{0, 2}, tcp.IP.To16()...)
 		}
 	}
-	number := func(n uint32) []byte { return binary.BigEndian.AppendUint32(nil, n) }
-	message := make([]byte, diameterHeader)
-	message = appendAVP(message, avpOriginHost, avpMandatory, []byte(host))
-	message = appendAVP(message, avpOriginRealm, avpMandatory, []byte(realm))
-	message = appendAVP(message, avpHostIPAddress, avpMandatory, address)
-	message = appendAVP(message, avpVendorID, avpMandatory, number(0))
-	message = appendAVP(message, avpProductName, 0, []byte("tlsup"))
-	message = appendAVP(message, avpAuthApplicationID, avpMandatory, number(diameterRelay))
-	message = appendAVP(message, avpInbandSecurityID, avpMandatory, number(diameterTLS))
-	binary.BigEndian.PutUint32(message, 1<<24|uint32(len(message)))
-	binary.BigEndian.PutUint32(message[4:], diameterRequest<<24|diameterCapabilities)
-	binary.BigEndian.PutUint32(message[12:], diameterNumber)
-	binary.BigEndian.PutUint32(message[16:], diameterNumber)
-	return message
+	avps = appendAVP(avps, avpHostIPAddress, avpMandatory, address)
+	avps = appendAVP(avps, avpVendorID, avpMandatory, diameterWord(0))
+	avps = appendAVP(avps, avpProductName, 0, []byte("tlsup"))
+	return appendAVP(avps, avpAuthApplicationID, avpMandatory, diameterWord(diameterRelay))
+}
+
+// diameterMessage returns a message of Capabilities-Exchange (RFC 6733, 3).
+func diameterMessage(flags byte, hopByHop, endToEnd uint32, avps []byte) []byte {
+	message := binary.BigEndian.AppendUint32(nil, 1<<24|uint32(diameterHeader+len(avps)))
+	for _, word := range []uint32{uint32(flags)<<24 | diameterCapabilities, 0, hopByHop, endToEnd} {
+		message = binary.BigEndian.AppendUint32(message, word)
+	}
+	return append(message, avps...)
 }
 
 // appendAVP appends an AVP without a vendor (RFC 6733, 4.1).
@@ -236,39 +264,47 @@ func appendAVP(message []byte, code uint32, flags byte, data []byte) []byte {
 
 // A diameterAnswer is what counts in a Capabilities-Exchange-Answer.
 type diameterAnswer struct {
-	result  uint32
-	message string // words to the result
-	secure  bool   // Inband-Security-Id is TLS
+	result      uint32
+	message     string // words to the result
+	secure      bool   // Inband-Security-Id is TLS
+	host, realm string // of the server
 }
 
-// readCEA reads the answer to our request (RFC 6733, 3 and 5.3.2).
-func readCEA(c *Conn) (a diameterAnswer, err error) {
+// readDiameter reads a message of Capabilities-Exchange (RFC 6733, 3): its header, its AVPs.
+func readDiameter(c *Conn, request bool) (header, avps []byte, err error) {
 	if err := c.Count(); err != nil {
-		return a, err
+		return nil, nil, err
 	}
-	header := make([]byte, diameterHeader)
+	header = make([]byte, diameterHeader)
 	if _, err := io.ReadFull(c, header[:8]); err != nil {
-		return a, err
+		return nil, nil, err
 	}
 	length := int(binary.BigEndian.Uint32(header) & 0xffffff)
-	flags, command := header[4], binary.BigEndian.Uint32(header[4:])&0xffffff
+	command := binary.BigEndian.Uint32(header[4:]) & 0xffffff
 	switch {
-	case header[0] != 1 || flags&diameterRequest != 0 || command != diameterCapabilities || length < diameterHeader || length%4 != 0:
-		return a, c.unexpected()
+	case header[0] != 1 || (header[4]&diameterRequest != 0) != request || command != diameterCapabilities || length < diameterHeader || length%4 != 0:
+		return nil, nil, c.unexpected()
 	case length > diameterMax:
-		return a, fmt.Errorf("%w: a message of %d bytes", ErrTooLong, length)
+		return nil, nil, fmt.Errorf("%w: a message of %d bytes", ErrTooLong, length)
 	}
 	if _, err := io.ReadFull(c, header[8:]); err != nil {
-		return a, err
+		return nil, nil, err
 	}
-	avps := make([]byte, length-diameterHeader)
-	if _, err := io.ReadFull(c, avps); err != nil {
+	avps = make([]byte, length-diameterHeader)
+	_, err = io.ReadFull(c, avps)
+	return header, avps, err
+}
+
+// readCEA reads the answer to a request (RFC 6733, 5.3.2).
+func readCEA(c *Conn, request []byte) (a diameterAnswer, err error) {
+	header, avps, err := readDiameter(c, false)
+	if err != nil {
 		return a, err
 	}
 	a, ok := parseCEA(avps)
-	ours := binary.BigEndian.Uint32(header[12:]) == diameterNumber && binary.BigEndian.Uint32(header[16:]) == diameterNumber
-	succeeded := a.result == diameterSuccess && flags&diameterFailed == 0
-	if !ok || !ours || !succeeded && (a.result < 3000 || a.result >= 6000) {
+	answers := string(header[12:]) == string(request[12:diameterHeader])
+	succeeded := a.result == diameterSuccess && header[4]&diameterFailed == 0
+	if !ok || !answers || !succeeded && (a.result < 3000 || a.result >= 6000) {
 		return a, c.unexpected()
 	}
 	return a, nil
@@ -293,6 +329,10 @@ func parseCEA(avps []byte) (a diameterAnswer, ok bool) {
 			a.result = binary.BigEndian.Uint32(data)
 		case avpErrorMessage:
 			a.message = string(data)
+		case avpOriginHost:
+			a.host = string(data)
+		case avpOriginRealm:
+			a.realm = string(data)
 		case avpInbandSecurityID:
 			if len(data) != 4 {
 				return a, false

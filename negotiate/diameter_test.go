@@ -100,7 +100,11 @@ func TestDiameterAddress(t *testing.T) {
 		"\x00\x00\x00\x1a\x00\x02\x20\x01\x0d\xb8\x00\x00": &net.TCPAddr{IP: net.ParseIP("2001:db8::1")},
 		"\x00\x00\x00\x0e\x00\x01\x7f\x00\x00\x01\x00\x00": &net.UnixAddr{Name: "x"},
 	} {
-		message := string(diameterCER(newConn(&addressed{local: local}, nil), "aaa.example.org", "example.org"))
+		request, _, err := diameterOwn(newConn(&addressed{local: local}, nil), &Options{Name: "aaa.example.org"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		message := string(request)
 		want = "\x00\x00\x01\x01\x40" + want[1:]
 		if !strings.Contains(message, want) || len(message) != int(message[2])<<8|int(message[3]) {
 			t.Errorf("%v: %q, want %q in it", local, message, want)

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"encoding/binary"
 	"io"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -110,6 +111,23 @@ func TestFreeDiameter(t *testing.T) {
 			tlsupTurns(t, turns, args...).must(t, 0, diameterSuccess)
 		})
 	}
+	t.Run("tunnel", func(t *testing.T) {
+		capabilities, watchdog, disconnect := diameterRequests("client")
+		tu := tunnelTo(t, s, "diameter", "127.0.0.1:0", certificate[2:]...)
+		conn, err := net.Dial("tcp", tu.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(limit))
+		client := &session{t: t, r: bufio.NewReader(conn)}
+		for i, request := range []string{capabilities, watchdog, disconnect} {
+			if _, err := io.WriteString(conn, request); err != nil {
+				t.Fatal(err)
+			}
+			client.hearDiameter([]byte{1, 280 & 0xff, 282 & 0xff}[i])
+		}
+	})
 	t.Run("unknown", func(t *testing.T) {
 		got := tlsup(t, "", "--starttls-name", "client.example.com", s.target("diameter"))
 		got.must(t, 4, "", s.Addr("diameter")+`: upgrade: server refuses: "DIAMETER_UNKNOWN_PEER`, "hint: servers know their peers by name")
