@@ -40,6 +40,8 @@ var _ = register(&Protocol{
 	Greets:    true,
 	Recognise: greetsLikeVNC,
 	Upgrade:   upgradeVNC,
+	Lead:      leadVNC,
+	Ends:      vncEnds,
 	Remarks: []Remark{
 		{"S: RFB ", "the newest version that the server knows"},
 		{"C: RFB ", "the version that is spoken: 3.7 or 3.8"},
@@ -52,7 +54,8 @@ var _ = register(&Protocol{
 	Note: "Inside TLS both go on with what the sub-type says, which -v shows. X509None: the server sends SecurityResult. " +
 		"X509Vnc: it sends a challenge of 16 bytes first. X509Plain: the client sends lengths, user and password. X509SASL: the server lists mechanisms. " +
 		"TLSNone, TLSVnc and TLSPlain are refused: the server has no certificate there, so that anybody on the way can pose as it. " +
-		"TigerVNC takes a connection that ends before the login for a failed one, and after some refuses an address for a while. What follows are packets, not lines.",
+		"TigerVNC takes a connection that ends before the login for a failed one, and after some refuses an address for a while. What follows are packets, not lines. " +
+		"A tunnel leads viewers of RFB 3.3, 3.7 and 3.8 on with None or VNC authentication; with --user and a password it logs in to X509Plain by itself.",
 })
 
 const (
@@ -72,7 +75,7 @@ var vncTypes = map[uint32]string{
 }
 
 // vncUsable are the sub-types with certificates, those first that ask least of the user.
-var vncUsable = []uint32{260, 261, 262, 264}
+var vncUsable = []uint32{vncX509None, vncX509VNC, vncX509Plain, 264}
 
 // vncAnonymous are the types and sub-types with TLS, but without certificates.
 var vncAnonymous = []uint32{vncTLS, 257, 258, 259, 263}
@@ -86,7 +89,7 @@ func isDecimal(b []byte) bool {
 	return !slices.ContainsFunc(b, func(c byte) bool { return c < '0' || c > '9' })
 }
 
-func upgradeVNC(c *Conn, _ *Options) error {
+func upgradeVNC(c *Conn, o *Options) error {
 	major, minor, err := readVNCVersion(c)
 	if err != nil {
 		return err
@@ -115,13 +118,16 @@ func upgradeVNC(c *Conn, _ *Options) error {
 	if err != nil {
 		return err
 	}
-	i := slices.IndexFunc(vncUsable, func(t uint32) bool { return slices.Contains(subTypes, t) })
-	if i < 0 {
-		return vncNotOffered("TLS with certificates", subTypes)
+	subType, err := vncSubType(o.Local, subTypes)
+	if err != nil {
+		return err
+	}
+	if o.Local != nil {
+		o.Local.state = &vncState{subType: subType, server: minor}
 	}
 
 	c.Step(Upgrade)
-	if err := c.WritePacket(vncTypes[vncUsable[i]], binary.BigEndian.AppendUint32(nil, vncUsable[i])); err != nil {
+	if err := c.WritePacket(vncTypes[subType], binary.BigEndian.AppendUint32(nil, subType)); err != nil {
 		return err
 	}
 	if err := c.Count(); err != nil {

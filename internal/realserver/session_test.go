@@ -17,10 +17,10 @@ import (
 // limit bounds what should not take long at all.
 const limit = time.Minute
 
-// A session is a TLS session with a server.
+// A session is a TLS session with a server, or one in the clear with a tunnel.
 type session struct {
 	t    *testing.T
-	conn *tls.Conn
+	conn net.Conn
 	r    *bufio.Reader
 }
 

@@ -9,10 +9,10 @@ import (
 )
 
 // VNC starts TigerVNC's server with an empty desktop, called Host, and with security types as
-// its option -SecurityTypes takes them. VNC authentication wants Password.
-func VNC(t testing.TB, types string) *Server {
+// its option -SecurityTypes takes them, and with more options. VNC authentication wants Password.
+func VNC(t testing.TB, types string, options ...string) *Server {
 	t.Helper()
-	return start(t, tigerVNC, []string{types})
+	return start(t, tigerVNC, append([]string{types}, options...))
 }
 
 var tigerVNC = program{
@@ -34,9 +34,12 @@ func configureVNC(s *Server, binary string, settings []string) (*exec.Cmd, error
 		return nil, err
 	}
 	port := fmt.Sprint(s.Ports["vnc"]) // and the number of the display, which is free if the port is
-	return exec.Command(binary, ":"+port, "-rfbport", port, "-interface", "127.0.0.1", "-localhost",
+	args := []string{
+		":" + port, "-rfbport", port, "-interface", "127.0.0.1", "-localhost",
 		"-nolisten", "tcp", "-nolisten", "unix", "-nolock", "-geometry", "64x48", "-depth", "16", "-desktop", Host,
-		"-SecurityTypes", settings[0], "-rfbauth", s.path("password"), "-X509Cert", s.path("cert.pem"), "-X509Key", s.path("key.pem")), nil
+		"-SecurityTypes", settings[0], "-rfbauth", s.path("password"), "-X509Cert", s.path("cert.pem"), "-X509Key", s.path("key.pem"),
+	}
+	return exec.Command(binary, append(args, settings[1:]...)...), nil
 }
 
 // vncEncrypt encrypts blocks of 8 bytes as VNC authentication does (RFC 6143, 7.2.2): with DES,
