@@ -15,7 +15,7 @@ import (
 // sortArguments puts the options in front of the operands, as urfave/cli wants them, and
 // splits off COMMAND ARGS. Options may stand before or after the target, be attached
 // (-p25, --port=25) or clustered (-sv). A -- in front of the first operand ends the options; behind
-// it, it begins COMMAND.
+// it, it begins COMMAND, also of a subcommand that runs one.
 func sortArguments(app *cli.App, args []string) (sorted, command []string, err error) {
 	flags := app.Flags
 	var name []string // of the subcommand
@@ -23,7 +23,7 @@ func sortArguments(app *cli.App, args []string) (sorted, command []string, err e
 	for i := 0; i < len(args); i++ {
 		arg := args[i]
 		switch {
-		case arg == "--" && len(operands) == 0 && name == nil:
+		case arg == "--" && len(operands) == 0 && (name == nil || runsCommand(name[0])):
 			rest := args[i+1:]
 			if at := slices.Index(rest, "--"); at >= 0 {
 				rest, command = rest[:at], append([]string{}, rest[at+1:]...)
@@ -61,7 +61,7 @@ func sortArguments(app *cli.App, args []string) (sorted, command []string, err e
 	if command != nil && len(command) == 0 {
 		return nil, nil, usagef("no command behind --")
 	}
-	if command != nil && name != nil {
+	if command != nil && name != nil && !runsCommand(name[0]) {
 		return nil, nil, usagef("%s runs no command behind --", name[0])
 	}
 	if name == nil {
@@ -70,6 +70,9 @@ func sortArguments(app *cli.App, args []string) (sorted, command []string, err e
 	sorted = append(append(append(name, options...), "--"), operands...)
 	return sorted, command, nil
 }
+
+// runsCommand reports whether a subcommand takes a COMMAND behind --.
+func runsCommand(subcommand string) bool { return subcommand == "tunnel" }
 
 // longOption reads --name, --name=value or --name value from the front of args, and returns
 // it as one argument with the number of arguments that it took.

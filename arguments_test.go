@@ -51,6 +51,10 @@ func TestSortArguments(t *testing.T) {
 		{"demo -h smtp", "demo -h -- smtp", "none"},
 		{"host explain", "-- host explain", "none"},
 		{"-- explain", "-- explain", "none"},
+		{"tunnel 0 host", "tunnel -- 0 host", "none"},
+		{"tunnel - host", "tunnel -- - host", "none"},
+		{"tunnel 0 host -v -- true -v", "tunnel -v -- 0 host", "true -v"},
+		{"tunnel -- 0 host -- true", "tunnel -- 0 host", "true"},
 	} {
 		sorted, command, err := sortArguments(new(program).app(), strings.Fields(c.args))
 		got := strings.Join(command, " ")

@@ -152,7 +152,7 @@ func (p *program) app() *cli.App {
 			{
 				Name:         "tunnel",
 				Usage:        "give clients that know nothing of TLS a local port in front of a server that upgrades",
-				ArgsUsage:    "LISTEN TARGET [LISTEN TARGET]...",
+				ArgsUsage:    "LISTEN TARGET [LISTEN TARGET]... [-- COMMAND [ARG...]]",
 				Flags:        tunnelFlags(),
 				Action:       p.tunnel,
 				OnUsageError: usage,

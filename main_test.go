@@ -12,9 +12,9 @@ import (
 )
 
 // TestMain lets the test binary be the program: scripts and terminals start it by the
-// name tlsup.
+// name tlsup. plain is a client that knows nothing of TLS.
 func TestMain(m *testing.M) {
-	testscript.Main(hearing{m}, map[string]func(){"tlsup": main})
+	testscript.Main(hearing{m}, map[string]func(){"tlsup": main, "plain": plain})
 }
 
 // hearing runs the tests with no signal ignored, or the programs that they start would

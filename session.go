@@ -277,14 +277,7 @@ func (s *session) startCommand(command *exec.Cmd) (*running, error) {
 	if err := command.Start(); err != nil {
 		return nil, usagef("command %s: %w", quote.Short(command.Path), err)
 	}
-	s.child.Store(command.Process)
-	others := make(chan os.Signal, 8)
-	signal.Notify(others, forwardedSignals...)
-	go func() {
-		for sig := range others {
-			command.Process.Signal(sig)
-		}
-	}()
+	s.handSignals(command.Process)
 	r := &running{command: command, stdin: stdin, stdout: stdout, done: make(chan error, 1)}
 	gone := make(chan struct{})
 	s.pipe.In, s.pipe.Out, s.pipe.Gone = stdout, &commandInput{Writer: stdin}, gone
@@ -306,18 +299,38 @@ func (s *session) startCommand(command *exec.Cmd) (*running, error) {
 func (r *running) end(session error) error {
 	r.stdin.Close()
 	r.stdout.Close() // what it still writes goes nowhere, and it is told so
-	err := <-r.done
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		if ws, ok := exit.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
-			return commandError(connect.StatusSignal + int(ws.Signal()))
-		}
-		return commandError(exit.ExitCode())
-	}
-	if session != nil {
+	err := commandStatus(<-r.done)
+	if session != nil && !errors.As(err, new(commandError)) {
 		return session
 	}
 	return err
+}
+
+// handSignals has signals go to a command that runs.
+func (p *program) handSignals(child *os.Process) {
+	p.child.Store(child)
+	if len(forwardedSignals) == 0 {
+		return
+	}
+	others := make(chan os.Signal, 8)
+	signal.Notify(others, forwardedSignals...)
+	go func() {
+		for sig := range others {
+			child.Signal(sig)
+		}
+	}()
+}
+
+// commandStatus makes a commandError of the end of a command that ended with a status.
+func commandStatus(err error) error {
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		return err
+	}
+	if ws, ok := exit.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+		return commandError(connect.StatusSignal + int(ws.Signal()))
+	}
+	return commandError(exit.ExitCode())
 }
 
 // commandInput is a command's stdin. A command that does not read all of it is no error.

@@ -83,11 +83,12 @@ func (s *Server) Serve(stop, now context.Context) error {
 	for i := range s.Pairs {
 		pair := &s.Pairs[i]
 		listening.Go(func() {
+			defer pair.Listener.Close()
 			if err := s.accept(stop, conns, pair); err != nil {
 				cancel(err)
 			}
 		})
-		context.AfterFunc(stop, func() { pair.Listener.Close() })
+		context.AfterFunc(stop, func() { lastCall(pair.Listener) })
 	}
 	<-stop.Done()
 	listening.Wait()
@@ -110,6 +111,16 @@ func (s *Server) Serve(stop, now context.Context) error {
 	cut(errStopped)
 	<-drained
 	return errors.Join(err, ErrCutOff)
+}
+
+// lastCall ends accepting. Clients that wait in the backlog believe that they are connected: they
+// are still accepted.
+func lastCall(l net.Listener) {
+	const moment = 50 * time.Millisecond
+	if bounded, ok := l.(interface{ SetDeadline(time.Time) error }); ok && bounded.SetDeadline(time.Now().Add(moment)) == nil {
+		return
+	}
+	l.Close()
 }
 
 // A listenError is the end of a listener.

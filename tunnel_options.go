@@ -1,0 +1,160 @@
+package main
+
+import (
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"tlsup/internal/connect"
+	"tlsup/internal/quote"
+	"tlsup/negotiate"
+	"tlsup/tunnel"
+)
+
+// A tunnelPlan is what the command line asks a tunnel to do.
+type tunnelPlan struct {
+	listen   []string
+	places   []tunnel.Place // none for onStdio
+	targets  []connect.Target
+	mode     fs.FileMode
+	server   tunnel.Server // without its pairs
+	password string
+	log      *slog.Logger
+	command  *exec.Cmd // nil for none
+}
+
+// tunnelPlan reads the options and operands of tunnel. It opens no connection.
+func (p *program) tunnelPlan(c *cli.Context) (*tunnelPlan, error) {
+	operands := c.Args().Slice()
+	if len(operands) == 0 || len(operands)%2 != 0 {
+		return nil, usagef("tunnel takes pairs: tlsup tunnel [options] LISTEN TARGET [LISTEN TARGET]... [-- COMMAND [ARG...]]")
+	}
+	pl := &tunnelPlan{}
+	var protocol *negotiate.Protocol
+	var err error
+	if c.IsSet("starttls-proto") {
+		if protocol, err = connect.FindProtocol(c.String("starttls-proto")); err != nil {
+			return nil, usagef("option --starttls-proto: %w", err)
+		}
+	}
+	for i := 0; i < len(operands); i += 2 {
+		target, err := connect.ParseTarget(operands[i+1], "", protocol)
+		if err != nil {
+			return nil, usageError{err}
+		}
+		if why := target.Protocol.NoTunnel; why != "" && !c.Bool("raw") {
+			return nil, usagef("%s can't be tunnelled: %s; --raw hands the connection over to a client's own TLS", target.Protocol.Name, why)
+		}
+		pl.listen, pl.targets = append(pl.listen, operands[i]), append(pl.targets, target)
+		if operands[i] == onStdio {
+			if len(operands) > 2 {
+				return nil, usagef("%s, a session on stdin and stdout, stands alone", onStdio)
+			}
+			continue
+		}
+		place, err := tunnel.ParsePlace(operands[i])
+		if err != nil {
+			return nil, usagef("LISTEN %s: %w", quote.Short(operands[i]), err)
+		}
+		pl.places = append(pl.places, place)
+	}
+	if err := pl.limits(c); err != nil {
+		return nil, err
+	}
+	if p.command != nil {
+		if pl.listen[0] == onStdio {
+			return nil, usagef("%s can't be used with a command, which has stdin and stdout", onStdio)
+		}
+		if pl.command, err = findCommand(p.command); err != nil {
+			return nil, err
+		}
+	}
+	if pl.log, err = p.logger(c, pl); err != nil {
+		return nil, err
+	}
+	pl.server.Log = pl.log
+	if pl.password, err = secret(c, "password-file", "TLSUP_PASSWORD"); err != nil {
+		return nil, usageError{err}
+	}
+	return pl, nil
+}
+
+// limits reads the options that are numbers.
+func (pl *tunnelPlan) limits(c *cli.Context) (err error) {
+	if pl.server.MaxConnections = c.Int("max-connections"); pl.server.MaxConnections < 1 {
+		return usagef("option --max-connections: %d is less than one", pl.server.MaxConnections)
+	}
+	for name, value := range map[string]*time.Duration{"timeout": &pl.server.Timeout, "idle-timeout": &pl.server.Idle, "drain": &pl.server.Drain} {
+		if *value, err = seconds(c, name); err != nil {
+			return err
+		}
+		if *value < 0 || *value == 0 && name == "timeout" {
+			return usagef("option --%s: has to be more than nothing", name)
+		}
+	}
+	if !c.IsSet("unix-mode") {
+		return nil
+	}
+	mode, err := strconv.ParseUint(c.String("unix-mode"), 8, 9)
+	if err != nil || mode == 0 {
+		return usagef("option --unix-mode: %s is no mode like 660", quote.Short(c.String("unix-mode")))
+	}
+	for _, listen := range pl.listen {
+		if strings.HasPrefix(listen, "unix:") {
+			pl.mode = fs.FileMode(mode)
+			return nil
+		}
+	}
+	return usagef("option --unix-mode: no Unix socket is listened on")
+}
+
+// logger is where the tunnel tells of its connections. One session on stdin and stdout ends with a
+// message, as in the pipe; a command has standard error for itself as long as all goes well.
+func (p *program) logger(c *cli.Context, pl *tunnelPlan) (*slog.Logger, error) {
+	options := &slog.HandlerOptions{}
+	switch {
+	case c.Bool("verbose"):
+		options.Level = slog.LevelDebug
+	case pl.listen[0] == onStdio:
+		options.Level = slog.LevelError + 1
+	case pl.command != nil:
+		options.Level = slog.LevelWarn
+	}
+	switch format := c.String("log-format"); format {
+	case "text":
+		return slog.New(slog.NewTextHandler(p.message.w, options)), nil
+	case "json":
+		options.ReplaceAttr = inSeconds
+		return slog.New(slog.NewJSONHandler(p.message.w, options)), nil
+	default:
+		return nil, usagef("option --log-format: %s is neither text nor json", quote.Short(format))
+	}
+}
+
+// inSeconds writes lengths of time as numbers of seconds, not of nanoseconds.
+func inSeconds(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.Float64Value(a.Value.Duration().Seconds())
+	}
+	return a
+}
+
+// secret reads a password from the file that an option names, without its last line end, or from
+// the environment.
+func secret(c *cli.Context, option, variable string) (string, error) {
+	if !c.IsSet(option) {
+		return os.Getenv(variable), nil
+	}
+	data, err := os.ReadFile(c.String(option))
+	if err != nil {
+		return "", fmt.Errorf("option --%s: %w", option, err)
+	}
+	return strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r"), nil
+}
