@@ -64,6 +64,7 @@ type Config struct {
 	alpn       []string
 	anchors    []anchor       // nil: the system's roots
 	roots      *x509.CertPool // the anchors; nil: the system's roots
+	look       *Look          // of Inspect
 }
 
 // Load checks the settings and reads the files. Every error is a fault of the command
@@ -108,6 +109,9 @@ func (c *Config) Client(name string, alpn []string) *tls.Config {
 			return nil
 		}
 		return c.Problem(cs, name)
+	}
+	if c.look != nil {
+		c.watch(config, name)
 	}
 	return config
 }

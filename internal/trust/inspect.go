@@ -1,0 +1,169 @@
+package trust
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"slices"
+
+	"tlsup/internal/quote"
+)
+
+// A Look is what was seen in a handshake with the settings of [Config.Inspect].
+type Look struct {
+	// Name is what the certificate has to be valid for.
+	Name string
+	// State is the session as it was when the server's certificate came; before TLS 1.3 its
+	// CurveID is not known by then. Nil if none came.
+	State *tls.ConnectionState
+	// Asked tells that the server asked for the client's certificate, and Sent that it got one.
+	Asked, Sent bool
+}
+
+// Inspect returns settings with which a handshake goes on though the server's certificate is not
+// trusted, so that it can be reported on: [Config.Judge] tells, and nothing may be sent in such a
+// session. The client's own certificate is kept from a server that is not trusted. They are for one
+// connection, and write to look in its handshake.
+func (c *Config) Inspect(look *Look) *Config {
+	inspecting := *c
+	inspecting.look = look
+	return &inspecting
+}
+
+// watch makes config, for a server of that name, tell c.look and go on.
+func (c *Config) watch(config *tls.Config, name string) {
+	look, trusted := c.look, false
+	look.Name = name
+	config.VerifyConnection = func(cs tls.ConnectionState) error {
+		look.State = &cs
+		trusted = c.insecure || c.Problem(cs, name) == nil
+		return nil
+	}
+	own := config.GetClientCertificate
+	config.GetClientCertificate = func(info *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		look.Asked = true
+		if own == nil || !trusted {
+			return new(tls.Certificate), nil // none
+		}
+		look.Sent = true
+		return own(info)
+	}
+}
+
+// A Verdict tells what a certificate was verified against, or why it is not trusted.
+type Verdict struct {
+	Name string // that it had to be valid for
+	// Chain leads from the certificate to the trust anchor; nil if it is not trusted.
+	Chain []*x509.Certificate
+	// Source is where the trust anchor comes from: the file's path, or "" for the system's roots.
+	Source string
+	// Reasons are all that is wrong; nil if it is trusted.
+	Reasons []Reason
+	// Err is what Problem returns.
+	Err error
+	// Insecure tells that --insecure lets it pass.
+	Insecure bool
+}
+
+// A Reason is one thing that is wrong with a certificate. Both texts can be shown as they are.
+type Reason struct {
+	Cert *x509.Certificate // nil: none to name
+	Text string            // in words that follow the certificate's name
+	Hint string            // what would make it right; "" if nothing is known
+}
+
+// Judge verifies the certificate of a session for name, as the handshake does, and as Problem
+// whatever --insecure says.
+func (c *Config) Judge(cs tls.ConnectionState, name string) Verdict {
+	v := Verdict{Name: c.reference(name), Insecure: c.insecure}
+	chain, err := c.verify(cs.PeerCertificates, v.Name)
+	if err != nil {
+		v.Err = err
+		for _, p := range err.problems {
+			v.Reasons = append(v.Reasons, Reason{p.cert, p.says, p.hint})
+		}
+		return v
+	}
+	v.Chain, v.Source = chain, c.fileOf(chain[len(chain)-1])
+	return v
+}
+
+// ALPN is what is offered to a server whose protocol wants protocol offered (RFC 7301).
+func (c *Config) ALPN(protocol []string) []string {
+	if c.alpn != nil {
+		return c.alpn
+	}
+	return protocol
+}
+
+// Subject says whose certificate it is, escaped and cut.
+func Subject(cert *x509.Certificate) string { return subject(cert) }
+
+// Issuer says who made a certificate, escaped and cut.
+func Issuer(cert *x509.Certificate) string { return issuer(cert) }
+
+// SelfSigned reports whether a certificate carries its own key's signature.
+func SelfSigned(cert *x509.Certificate) bool { return selfSigned(cert) }
+
+// Names are the names in a certificate (RFC 5280, 4.2.1.6), those that servers are verified for
+// first, escaped.
+func Names(cert *x509.Certificate) []string {
+	names := append(altNames(cert), cert.EmailAddresses...)
+	for _, uri := range cert.URIs {
+		names = append(names, uri.String())
+	}
+	for i, name := range names {
+		names[i] = quote.Escape(name)
+	}
+	return names
+}
+
+// GroupName is what a key exchange group is called; "" for the key exchange by RSA.
+func GroupName(id tls.CurveID) string {
+	if id == 0 {
+		return ""
+	}
+	return groupOf(id).names[0]
+}
+
+// PostQuantum reports whether a group is a hybrid with a mechanism that quantum computers are not
+// known to break.
+func PostQuantum(id tls.CurveID) bool {
+	return id == tls.X25519MLKEM768 || id == tls.SecP256r1MLKEM768 || id == tls.SecP384r1MLKEM1024
+}
+
+// An Offer is a part of what a client can offer.
+type Offer struct {
+	Min, Max uint16        // versions
+	Suites   []uint16      // before TLS 1.3; nil: those of the settings
+	Groups   []tls.CurveID // nil: those of the settings
+}
+
+// Offering returns the settings with another offer.
+func (c *Config) Offering(o Offer) *Config {
+	other := *c
+	other.shared = c.shared.Clone()
+	other.shared.MinVersion, other.shared.MaxVersion = o.Min, o.Max
+	if o.Suites != nil {
+		other.shared.CipherSuites = o.Suites
+	}
+	if o.Groups != nil {
+		other.shared.CurvePreferences = o.Groups
+	}
+	return &other
+}
+
+// Suites are all cipher suites that can be offered one at a time, which those of TLS 1.3 cannot.
+func Suites() []*tls.CipherSuite {
+	return slices.DeleteFunc(slices.Clone(allSuites), func(s *tls.CipherSuite) bool { return s.SupportedVersions[0] == tls.VersionTLS13 })
+}
+
+// SuiteName is OpenSSL's name of a suite before TLS 1.3, else the IANA's.
+func SuiteName(s *tls.CipherSuite) string { return opensslName(s.Name) }
+
+// Groups are all key exchange groups that can be offered, and whether each is for TLS 1.3 only.
+func Groups() (ids []tls.CurveID, only13 func(tls.CurveID) bool) {
+	for _, g := range groups {
+		ids = append(ids, g.id)
+	}
+	return ids, func(id tls.CurveID) bool { return groupOf(id).only13 }
+}
