@@ -88,10 +88,43 @@ func (u *Upgraded) Lead(ctx context.Context, session net.Conn) (client, server n
 		return nil, nil, err
 	}
 	client, server = withPrefix(l.Conn, l.client.rest()), withPrefix(session, s.rest())
-	if p.Ends != nil {
+	switch {
+	case p.Ends != nil:
 		client, server = p.Ends(l, client, server)
+	case p.Lead == nil && p != implicitTLS: // inside which anything may be said
+		client = &clearConn{Conn: client}
 	}
 	return client, server, nil
+}
+
+// clearConn is the connection of a client whose first bytes are not to be a ClientHello: the server
+// would be asked for TLS inside TLS.
+type clearConn struct {
+	net.Conn
+	checked bool
+}
+
+// Read fails with a *LocalError for a client that speaks TLS.
+func (c *clearConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if c.checked || n == 0 {
+		return n, err
+	}
+	for n < 3 && n < len(p) && p[0] == recordHandshake && err == nil { // it may come in pieces
+		var m int
+		m, err = c.Conn.Read(p[n:])
+		n += m
+	}
+	c.checked = true
+	if looksLikeTLS(p[:n]) {
+		return 0, fmt.Errorf("%w: %s", &LocalError{ErrTLS}, localHint)
+	}
+	return n, err
+}
+
+// CloseWrite tells the client that the server has ended.
+func (c *clearConn) CloseWrite() error {
+	return c.Conn.(interface{ CloseWrite() error }).CloseWrite()
 }
 
 // Raw returns the connection for somebody else's handshake, the next thing on it, and fails

@@ -56,7 +56,7 @@ func TestSessions(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			greeting, ok := strings.CutSuffix(stamp.ReplaceAllString(string(got), "<1."), stamp.ReplaceAllString(string(want), "<1."))
+			greeting, ok := strings.CutSuffix(stamp.ReplaceAllString(string(got), "<1.1@"), stamp.ReplaceAllString(string(want), "<1.1@"))
 			if !ok {
 				t.Errorf("the client is told %q, the server says %q", got, want)
 			}
@@ -73,11 +73,11 @@ func TestSessions(t *testing.T) {
 	}
 }
 
-// stamp is the part of a POP3 server's stamp that counts its connections.
-var stamp = regexp.MustCompile(`<[0-9]+\.`)
+// stamp is the part of a POP3 server's stamp that is each connection's own.
+var stamp = regexp.MustCompile(`<[0-9]+\.[0-9]+@`)
 
 // repeats are the protocols whose servers greet again inside TLS.
-var repeats = map[string]bool{"sieve": true, "acap": true, "mupdate": true, "mtqp": true, "xmpp": true, "irc": true, "beep": true}
+var repeats = map[string]bool{"sieve": true, "ftp": true, "acap": true, "mupdate": true, "mtqp": true, "xmpp": true, "irc": true, "beep": true}
 
 // A peer is a TLS server that the test leads by hand.
 type peer struct {
@@ -345,6 +345,30 @@ func TestNoSession(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestTLSClient: a client that speaks TLS itself is closed, and the log says what to do.
+func TestTLSClient(t *testing.T) {
+	for _, name := range []string{"imap", "imaps", "ldap", "xmpp", "postgres", "mysql"} {
+		for _, pieces := range []int{1, 100} {
+			s := serve(t, name)
+			b := start(t, to(t, name, s), nil)
+			client := dial(t, b)
+			hello := []byte("\x16\x03\x01\x00\x80\x01\x00\x00\x7c\x03\x03")
+			for len(hello) > 0 {
+				n := min(pieces, len(hello))
+				if _, err := client.Write(hello[:n]); err != nil {
+					break
+				}
+				hello = hello[n:]
+			}
+			io.Copy(io.Discard, client)
+			line := b.journal.await(t, map[bool]string{false: "closed", true: "failed"}[negotiate.Find(name).Family == negotiate.Database], 1)
+			if text, _ := line["error"].(string); !strings.Contains(text, "the local client speaks TLS") {
+				t.Errorf("%s: %v", name, line)
+			}
+		}
 	}
 }
 
