@@ -1,6 +1,8 @@
 package testserver
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -10,22 +12,39 @@ import (
 // Capabilities (MySQL's source code documentation, "Capabilities Flags").
 const (
 	mysqlLongPassword     = 0x00000001
+	mysqlConnectWithDB    = 0x00000008
 	mysqlProtocol41       = 0x00000200
 	mysqlSSL              = 0x00000800
 	mysqlTransactions     = 0x00002000
 	mysqlSecureConnection = 0x00008000
 	mysqlPluginAuth       = 0x00080000
+	mysqlLongAnswer       = 0x00200000 // CLIENT_PLUGIN_AUTH_LENENC_CLIENT_DATA
 
-	mysqlServerHas = mysqlLongPassword | mysqlProtocol41 | mysqlSSL | mysqlTransactions | mysqlSecureConnection | mysqlPluginAuth
+	mysqlServerHas = mysqlLongPassword | mysqlConnectWithDB | mysqlProtocol41 | mysqlSSL | mysqlTransactions | mysqlSecureConnection | mysqlPluginAuth | mysqlLongAnswer
+	// Those that change packets may only be asked for where they are offered: compression, by zlib or
+	// zstd, and what the upper byte has.
+	mysqlChanges = 0x1f000020
 )
 
 // mysqlMax is how long a client's packet may be, in bytes.
 const mysqlMax = 1 << 16
 
-// mysqlPlugin is how the client logs in: by a mixture of password and scramble that the server
-// has never seen, so that it asks for the password as it is, which it may inside TLS ("Caching
-// SHA-2 Pluggable Authentication").
-const mysqlPlugin = "caching_sha2_password"
+// Accounts, each with Password. User logs in by a mixture of password and scramble that the
+// server has never seen, so that it asks for the password as it is, which it may inside TLS ("Caching
+// SHA-2 Pluggable Authentication"); MySQLCached by one that it knows; MySQLSHA256 by sha256_password.
+const (
+	MySQLCached = "cached"
+	MySQLSHA256 = "sha256"
+
+	mysqlPlugin       = "caching_sha2_password"
+	mysqlPluginSHA256 = "sha256_password"
+)
+
+// Scrambles of the first packet, and of AuthSwitchRequest.
+const (
+	mysqlScramble = "scrambleof20bytes,ok"
+	mysqlAnother  = "anotheroneof20bytes!"
+)
 
 func init() {
 	const capabilities = mysqlLongPassword | mysqlProtocol41 | mysqlSSL | mysqlSecureConnection | mysqlPluginAuth
@@ -64,18 +83,19 @@ func mysqlLoginStart(capabilities uint32) string {
 // mysqlGreeting is the server's first packet ("Protocol::HandshakeV10").
 func mysqlGreeting() string {
 	p := []byte("\x0a8.4.0\x00\x07\x00\x00\x00")
-	p = append(p, "scramble\x00"...)
+	p = append(p, mysqlScramble[:8]+"\x00"...)
 	p = binary.LittleEndian.AppendUint16(p, mysqlServerHas&0xffff)
 	p = append(p, 255, 2, 0) // character set utf8mb4, status AUTOCOMMIT
 	p = binary.LittleEndian.AppendUint16(p, mysqlServerHas>>16)
 	p = append(p, 21) // bytes of scramble, with a zero byte
 	p = append(p, make([]byte, 10)...)
-	return string(p) + "of20bytes,ok\x00" + mysqlPlugin + "\x00"
+	return string(p) + mysqlScramble[8:] + "\x00" + mysqlPlugin + "\x00"
 }
 
 // Packets of the server ("Generic Response Packets", with what Protocol 4.1 has).
 const (
 	mysqlOK       = "\x00\x00\x00\x02\x00\x00\x00"
+	mysqlFastAuth = "\x01\x03"
 	mysqlFullAuth = "\x01\x04"
 )
 
@@ -124,7 +144,7 @@ func mysqlClear(c *conn) error {
 	}
 	c.capabilities = binary.LittleEndian.Uint32([]byte(request))
 	switch {
-	case c.capabilities&mysqlProtocol41 == 0 || c.capabilities&^mysqlServerHas != 0:
+	case c.capabilities&mysqlProtocol41 == 0 || c.capabilities&mysqlChanges != 0:
 		return mysqlEnd(c, 2, mysqlError(1043, "08S01", "Bad handshake"))
 	case c.capabilities&mysqlSSL == 0:
 		return mysqlEnd(c, 2, mysqlError(3159, "HY000", "Connections using insecure transport are prohibited while --require_secure_transport=ON."))
@@ -145,25 +165,22 @@ func mysqlEnd(c *conn, sequence byte, payload string) error {
 // mysqlSession lets the client in with its password, and answers commands until it says
 // that it is done. The only query that it knows is SELECT 1.
 func mysqlSession(c *conn) error {
-	login, err := readMySQL(c.r, 2)
+	packet, err := readMySQL(c.r, 2)
 	if err != nil {
 		return err
 	}
-	user, ok := mysqlUser(c, login)
+	login, ok := readMySQLLogin(c, packet)
 	if !ok {
 		return mysqlSend(c, 3, mysqlError(1043, "08S01", "Bad handshake"))
 	}
-	if err := mysqlSend(c, 3, mysqlFullAuth); err != nil {
-		return err
-	}
-	password, err := readMySQL(c.r, 4)
+	in, next, err := mysqlAuthenticate(c, login)
 	if err != nil {
 		return err
 	}
-	if user != User || password != Password+"\x00" {
-		return mysqlSend(c, 5, mysqlError(1045, "28000", "Access denied for user '"+user+"'"))
+	if !in {
+		return mysqlSend(c, next, mysqlError(1045, "28000", "Access denied for user '"+login.user+"'"))
 	}
-	if err := mysqlSend(c, 5, mysqlOK); err != nil {
+	if err := mysqlSend(c, next, mysqlOK); err != nil {
 		return err
 	}
 	for {
@@ -189,13 +206,74 @@ func mysqlSession(c *conn) error {
 	}
 }
 
-// mysqlUser reads the user of a login packet, which has to have the capabilities of SSLRequest.
-func mysqlUser(c *conn, login string) (user string, ok bool) {
-	if len(login) < 32 || binary.LittleEndian.Uint32([]byte(login)) != c.capabilities {
-		return "", false
+// mysqlAuthenticate reports whether the client may log in, and the sequence number that is due.
+func mysqlAuthenticate(c *conn, login mysqlLoginPacket) (in bool, next byte, err error) {
+	plugin, answer, scramble, next := mysqlPlugin, login.answer, mysqlScramble, byte(3)
+	if login.user == MySQLSHA256 {
+		plugin = mysqlPluginSHA256
 	}
-	user, _, ok = strings.Cut(login[32:], "\x00")
-	return user, ok
+	if login.plugin != plugin || plugin != mysqlPlugin { // what the client has answered so far was not asked for
+		scramble = mysqlAnother
+		if answer, err = mysqlAsk(c, next, "\xfe"+plugin+"\x00"+scramble+"\x00"); err != nil {
+			return false, 0, err
+		}
+		next += 2
+	}
+	switch {
+	case plugin == mysqlPluginSHA256: // inside TLS the answer is the password
+		return answer == Password+"\x00", next, nil
+	case answer == "":
+		return false, next, nil
+	case login.user == MySQLCached && answer == mysqlMixture(Password, scramble):
+		return true, next + 1, mysqlSend(c, next, mysqlFastAuth)
+	}
+	password, err := mysqlAsk(c, next, mysqlFullAuth)
+	known := login.user == User || login.user == MySQLCached
+	return known && password == Password+"\x00", next + 2, err
+}
+
+// mysqlAsk sends a packet, and reads the answer.
+func mysqlAsk(c *conn, sequence byte, payload string) (string, error) {
+	if err := mysqlSend(c, sequence, payload); err != nil {
+		return "", err
+	}
+	return readMySQL(c.r, sequence+1)
+}
+
+// mysqlMixture is SHA256(password) xor SHA256(SHA256(SHA256(password)), scramble), "Caching_sha2_password
+// information".
+func mysqlMixture(password, scramble string) string {
+	once := sha256.Sum256([]byte(password))
+	twice := sha256.Sum256(once[:])
+	mixed := sha256.Sum256(append(bytes.Clone(twice[:]), scramble...))
+	for i := range mixed {
+		mixed[i] ^= once[i]
+	}
+	return string(mixed[:])
+}
+
+// mysqlLoginPacket is what the server reads of a login packet.
+type mysqlLoginPacket struct{ user, answer, plugin string }
+
+// readMySQLLogin reads a login packet, which has to have the capabilities of SSLRequest.
+func readMySQLLogin(c *conn, packet string) (login mysqlLoginPacket, ok bool) {
+	if len(packet) < 32 || binary.LittleEndian.Uint32([]byte(packet)) != c.capabilities {
+		return login, false
+	}
+	var rest string
+	if login.user, rest, ok = strings.Cut(packet[32:], "\x00"); !ok || rest == "" {
+		return login, false
+	}
+	n := int(rest[0]) // longer ones, which take more bytes, are nobody's here
+	if n > 250 || n >= len(rest) && n > 0 {
+		return login, false
+	}
+	login.answer, rest = rest[1:1+n], rest[1+n:]
+	if c.capabilities&mysqlConnectWithDB != 0 {
+		_, rest, _ = strings.Cut(rest, "\x00")
+	}
+	login.plugin, _, _ = strings.Cut(rest, "\x00")
+	return login, true
 }
 
 // mysqlSplit cuts packets.

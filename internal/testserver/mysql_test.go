@@ -15,11 +15,11 @@ func TestMySQLClear(t *testing.T) {
 			"C: " + mysqlPacket(1, mysqlLogin(mysqlProtocol41|mysqlSecureConnection, "demo", "")),
 			"S: " + mysqlPacket(2, mysqlError(3159, "HY000", "Connections using insecure transport are prohibited while --require_secure_transport=ON.")), "close",
 		},
-		"protocol 4.0":       {"C: " + mysqlPacket(1, mysqlLoginStart(mysqlSSL)), "S: " + mysqlPacket(2, mysqlError(1043, "08S01", bad)), "close"},
-		"capability unknown": {"C: " + mysqlPacket(1, mysqlLoginStart(mysqlSSL|mysqlProtocol41|1<<30)), "S: " + mysqlPacket(2, mysqlError(1043, "08S01", bad)), "close"},
-		"too short":          {"C: " + mysqlPacket(1, "short"), "S: " + mysqlPacket(2, mysqlError(1043, "08S01", bad)), "close"},
-		"sequence number":    {"C: " + mysqlPacket(2, mysqlLoginStart(mysqlSSL|mysqlProtocol41))[:4], "close"},
-		"too long":           {"C: \xff\xff\xff\x01", "close"},
+		"protocol 4.0":    {"C: " + mysqlPacket(1, mysqlLoginStart(mysqlSSL)), "S: " + mysqlPacket(2, mysqlError(1043, "08S01", bad)), "close"},
+		"compression":     {"C: " + mysqlPacket(1, mysqlLoginStart(mysqlSSL|mysqlProtocol41|1<<26)), "S: " + mysqlPacket(2, mysqlError(1043, "08S01", bad)), "close"},
+		"too short":       {"C: " + mysqlPacket(1, "short"), "S: " + mysqlPacket(2, mysqlError(1043, "08S01", bad)), "close"},
+		"sequence number": {"C: " + mysqlPacket(2, mysqlLoginStart(mysqlSSL|mysqlProtocol41))[:4], "close"},
+		"too long":        {"C: \xff\xff\xff\x01", "close"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -33,11 +33,26 @@ func TestMySQLClear(t *testing.T) {
 func TestMySQLInside(t *testing.T) {
 	talk := Talk("mysql")
 	login := []string{"C: " + talk[0], "S: " + mysqlPacket(3, mysqlFullAuth)}
+	const capabilities = mysqlLongPassword | mysqlProtocol41 | mysqlSSL | mysqlSecureConnection | mysqlPluginAuth
+	as := func(user, password string) string {
+		return "C: " + mysqlPacket(2, mysqlLogin(capabilities, user, mysqlMixture(password, mysqlScramble)))
+	}
+	sha256 := []string{as(MySQLSHA256, Password), "S: " + mysqlPacket(3, "\xfe"+mysqlPluginSHA256+"\x00"+mysqlAnother+"\x00")}
+	denied := func(sequence byte, user string) string {
+		return "S: " + mysqlPacket(sequence, mysqlError(1045, "28000", "Access denied for user '"+user+"'"))
+	}
 	in := append(login, "C: "+talk[1], "S: "+mysqlPacket(5, mysqlOK))
 	for name, dialogue := range map[string][]string{
 		"session": append(in, "C: "+mysqlPacket(0, "\x0e"), "S: "+mysqlPacket(1, mysqlOK),
 			"C: "+mysqlPacket(0, "\x03SELECT 2"), "S: "+mysqlPacket(1, mysqlError(1047, "08S01", "Unknown command")), "C: "+mysqlPacket(0, "\x01"), "close"),
-		"wrong password": append(login, "C: "+mysqlPacket(4, "bad\x00"), "S: "+mysqlPacket(5, mysqlError(1045, "28000", "Access denied for user 'demo'")), "close"),
+		"wrong password":         append(login, "C: "+mysqlPacket(4, "bad\x00"), "S: "+mysqlPacket(5, mysqlError(1045, "28000", "Access denied for user 'demo'")), "close"),
+		"nobody":                 {as("nobody", Password), "S: " + mysqlPacket(3, mysqlFullAuth), "C: " + talk[1], denied(5, "nobody"), "close"},
+		"no password":            {"C: " + mysqlPacket(2, mysqlLogin(capabilities, User, "")), denied(3, User), "close"},
+		"cached":                 {as(MySQLCached, Password), "S: " + mysqlPacket(3, mysqlFastAuth) + mysqlPacket(4, mysqlOK), "C: " + mysqlPacket(0, "\x01"), "close"},
+		"cached, wrong password": {as(MySQLCached, "bad"), "S: " + mysqlPacket(3, mysqlFullAuth), "C: " + mysqlPacket(4, "bad\x00"), denied(5, MySQLCached), "close"},
+		"sha256":                 append(sha256, "C: "+mysqlPacket(4, Password+"\x00"), "S: "+mysqlPacket(5, mysqlOK), "C: "+mysqlPacket(0, "\x01"), "close"),
+		"sha256, wrong password": append(sha256, "C: "+mysqlPacket(4, "\x01"), denied(5, MySQLSHA256), "close"),
+		"answer cut":             {"C: " + mysqlPacket(2, mysqlLoginStart(capabilities)+User+"\x00\x05four"), "S: " + mysqlPacket(3, mysqlError(1043, "08S01", "Bad handshake")), "close"},
 		"other capabilities": {
 			"C: " + mysqlPacket(2, mysqlLogin(mysqlSSL|mysqlProtocol41, "demo", "")), "S: " + mysqlPacket(3, mysqlError(1043, "08S01", "Bad handshake")), "close",
 		},
