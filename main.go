@@ -45,6 +45,8 @@ type program struct {
 	command       []string                           // COMMAND ARGS, behind --
 	child         atomic.Pointer[os.Process]         // the command while it runs
 	again         atomic.Pointer[context.CancelFunc] // called at a second ending signal
+	// taken, if set, is asked first whether a signal means something else than the end.
+	taken atomic.Pointer[func(syscall.Signal) bool]
 }
 
 // A usageError is a wrong command line.
@@ -106,6 +108,9 @@ func (p *program) watchSignals(cancel context.CancelCauseFunc) {
 				if !sentToGroup(sig) {
 					child.Signal(sig)
 				}
+				continue
+			}
+			if taken := p.taken.Load(); taken != nil && (*taken)(sig.(syscall.Signal)) {
 				continue
 			}
 			if again := p.again.Load(); again != nil && ending {

@@ -338,6 +338,13 @@ func parseTarget(c *cli.Context, manual bool) (connect.Target, error) {
 
 // trust reads the options on trust and tuning.
 func (p *program) trust(c *cli.Context) (*trust.Config, error) {
+	s := trustSettings(c)
+	s.Passphrase = func(file string) ([]byte, error) { return askPassphrase(c.Context, file) }
+	return trust.Load(s)
+}
+
+// trustSettings are the options on trust and tuning, without anybody to ask for a passphrase.
+func trustSettings(c *cli.Context) trust.Settings {
 	s := trust.Settings{
 		CAFiles:    c.StringSlice("x509cafile"),
 		CertFile:   c.String("x509certfile"),
@@ -348,7 +355,6 @@ func (p *program) trust(c *cli.Context) (*trust.Config, error) {
 		TLSMax:     c.String("tls-max"),
 		Ciphers:    c.String("ciphers"),
 		Groups:     c.String("groups"),
-		Passphrase: func(file string) ([]byte, error) { return askPassphrase(c.Context, file) },
 	}
 	for _, ids := range c.StringSlice("alpn") {
 		s.ALPN = append(s.ALPN, strings.Split(ids, ",")...)
@@ -357,7 +363,7 @@ func (p *program) trust(c *cli.Context) (*trust.Config, error) {
 		sni := c.String("sni-hostname")
 		s.SNI = &sni
 	}
-	return trust.Load(s)
+	return s
 }
 
 // seconds reads an option of type secondsValue.

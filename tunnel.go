@@ -3,14 +3,12 @@ package main
 import (
 	"context"
 	"errors"
-	"sync/atomic"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"tlsup/internal/connect"
 	"tlsup/internal/quote"
-	"tlsup/internal/trust"
 	"tlsup/negotiate"
 	"tlsup/pipe"
 	"tlsup/tunnel"
@@ -56,6 +54,7 @@ func (p *program) tunnel(c *cli.Context) error {
 	if pl.command != nil {
 		return p.tunnelCommand(c.Context, pl)
 	}
+	p.reloadAtHangup(c.Context, pl)
 	if err := p.serve(c.Context, context.WithoutCancel(c.Context), pl); err != nil {
 		return err
 	}
@@ -113,8 +112,8 @@ func (p *program) tunnelStdio(ctx context.Context, pl *tunnelPlan, pair tunnel.P
 // pairs makes the pairs, without their listeners.
 func (p *program) pairs(c *cli.Context, pl *tunnelPlan) ([]tunnel.Pair, error) {
 	pairs := make([]tunnel.Pair, len(pl.targets))
-	options := make([]connect.Options, len(pl.targets))
-	for i, target := range pl.targets {
+	pl.identities = p.identities(c, pl)
+	for _, target := range pl.targets {
 		o, err := connection(c, target)
 		if err != nil {
 			return nil, err
@@ -129,32 +128,16 @@ func (p *program) pairs(c *cli.Context, pl *tunnelPlan) ([]tunnel.Pair, error) {
 			o.Recognised = func(q *negotiate.Protocol, why string) { log.Debug("recognised", "protocol", q.Name, "why", why) }
 			o.Dialing = func(address string) { log.Debug("connecting", "address", quote.Escape(address)) }
 		}
-		options[i] = o
+		pl.identities.options = append(pl.identities.options, o)
 	}
-	settings, err := p.trust(c)
-	if err != nil {
-		return nil, usageError{err}
+	if err := pl.identities.read(c.Context); err != nil {
+		return nil, err
 	}
 	for i, target := range pl.targets {
-		current := &atomic.Pointer[connect.Options]{}
-		if err := renew(current, options[i], settings, target); err != nil {
-			return nil, err
-		}
 		pairs[i] = tunnel.Pair{
-			Target: target, Options: current.Load, Raw: c.Bool("raw"),
+			Target: target, Options: pl.identities.current[i].Load, Raw: c.Bool("raw"),
 			User: c.String("user"), Password: pl.password,
 		}
 	}
 	return pairs, nil
-}
-
-// renew makes settings on trust those of the connections to come. Sessions that were made with
-// others are not resumed.
-func renew(current *atomic.Pointer[connect.Options], o connect.Options, settings *trust.Config, target connect.Target) error {
-	if err := useTrust(&o, settings, target); err != nil {
-		return err
-	}
-	o.Sessions = connect.NewSessions()
-	current.Store(&o)
-	return nil
 }

@@ -28,6 +28,8 @@ type tunnelPlan struct {
 	password string
 	log      *slog.Logger
 	command  *exec.Cmd // nil for none
+
+	identities *identities
 }
 
 // tunnelPlan reads the options and operands of tunnel. It opens no connection.
