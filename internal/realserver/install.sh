@@ -7,6 +7,7 @@ set -eu
 
 servers="postfix dovecot-core dovecot-imapd dovecot-pop3d dovecot-lmtpd prosody postgresql mariadb-server slapd nut-server libnss3-tools qemu-utils nats-server tigervnc-standalone-server xrdp dovecot-managesieved vsftpd inn2 inspircd cups-daemon syncplay-server quassel-core ckermit mosquitto redis-server unbound squid tinyproxy dante-server microsocks haproxy freediameterd freediameter-extensions"
 modules="github.com/nats-io/nats-server/v2@v2.11.9" # newer than Debian's, which knows no TLS from the first byte
+unpacked="proftpd-core proftpd-mod-crypto" # Debian allows no FTP server beside vsftpd: these are not installed
 clients="curl fetchmail freetds-bin git-email isync ldap-utils libnbd-bin libnews-nntpclient-perl lftp msmtp mutt nut-client openbsd-inetd sic sieve-connect sslscan tigervnc-viewer"
 tools="gnutls-bin mandoc ncat openssl socat tmux"
 units="postfix dovecot prosody postgresql mariadb slapd nut-server nats-server xrdp xrdp-sesman vsftpd inn2 inspircd cups quasselcore mosquitto redis-server unbound squid tinyproxy danted haproxy inetd"
@@ -39,6 +40,13 @@ install $servers $clients $tools "$@" || {
 	$sudo sed -i 's/^#domain:.*/domain: localdomain/' /etc/news/inn.conf
 	install $servers $clients $tools "$@"
 }
+
+install $(apt-cache depends --important $unpacked | sed -n 's/^ *Depends: \(lib[^<]*\)$/\1/p')
+archives=$(mktemp -d)
+chmod 755 "$archives"
+(cd "$archives" && apt-get download -qq $unpacked)
+for archive in "$archives"/*.deb; do $sudo dpkg -x "$archive" /opt/proftpd; done
+rm -r "$archives"
 
 if command -v go >/dev/null; then
 	for module in $modules; do GOBIN="${XDG_CACHE_HOME:-$HOME/.cache}/tlsup" go install "$module"; done
