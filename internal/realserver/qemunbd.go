@@ -25,8 +25,13 @@ const NBDExport = "disk"
 // NBDDisk is what is in it.
 var NBDDisk = strings.Repeat("what is on disk ", 64)
 
-// NBDNoTLS is the setting that switches TLS off.
-const NBDNoTLS = "no TLS"
+// Settings that are no arguments: NBDNoTLS switches TLS off, and NBDLarge has a disk of NBDSize bytes
+// that can be written to.
+const (
+	NBDNoTLS = "no TLS"
+	NBDLarge = "large"
+	NBDSize  = 32 << 20
+)
 
 var qemuNBD = program{
 	name:      "QEMU",
@@ -45,12 +50,20 @@ func configureQemuNBD(s *Server, binary string, settings []string) (*exec.Cmd, e
 			return nil, err
 		}
 	}
-	args := []string{"--persistent", "--shared=0", "--read-only", "--format=raw", "--export-name=" + NBDExport,
+	args := []string{"--persistent", "--shared=0", "--format=raw", "--export-name=" + NBDExport,
 		"--bind=127.0.0.1", fmt.Sprintf("--port=%d", s.Ports["nbd"])}
 	if i := slices.Index(settings, NBDNoTLS); i >= 0 {
 		settings = slices.Delete(slices.Clone(settings), i, i+1)
 	} else {
 		args = append(args, "--object=tls-creds-x509,id=tls,endpoint=server,verify-peer=no,dir="+s.dir, "--tls-creds=tls")
+	}
+	if i := slices.Index(settings, NBDLarge); i >= 0 {
+		settings = slices.Delete(slices.Clone(settings), i, i+1)
+		if err := os.Truncate(s.path("disk"), NBDSize); err != nil {
+			return nil, err
+		}
+	} else {
+		args = append(args, "--read-only")
 	}
 	return exec.Command(binary, slices.Concat(args, settings, []string{s.path("disk")})...), nil
 }
