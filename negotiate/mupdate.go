@@ -38,6 +38,9 @@ var _ = register(&Protocol{
 // mupdateBanner matches how a banner begins.
 var mupdateBanner = regexp.MustCompile(`^(?i:\* (AUTH[ \r\n]|OK MUPDATE "))`)
 
+// cyrusHint is for servers that offer no upgrade.
+const cyrusHint = "TLS may be off at the server: Cyrus wants tls_server_cert and tls_server_key in imapd.conf"
+
 func upgradeMUPDATE(c *Conn, _ *Options) error {
 	offered := false
 	for done := false; !done; {
@@ -56,7 +59,7 @@ func upgradeMUPDATE(c *Conn, _ *Options) error {
 		}
 	}
 	if !offered {
-		return Hinted(NotOffered("STARTTLS"), "TLS may be off at the server: Cyrus wants tls_server_cert and tls_server_key in imapd.conf")
+		return Hinted(NotOffered("STARTTLS"), cyrusHint)
 	}
 
 	c.Step(Upgrade)
