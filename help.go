@@ -35,6 +35,7 @@ func help(w io.Writer, app *cli.App, name string) error {
 const usageText = `  tlsup [options] TARGET [PORT]
   tlsup [options] TARGET -- COMMAND [ARG...]
   tlsup tunnel [options] LISTEN TARGET [LISTEN TARGET]...
+  tlsup check [options] TARGET...
   tlsup explain [PROTOCOL]
   tlsup demo [PROTOCOL]
 
@@ -46,6 +47,7 @@ const examplesText = `  tlsup smtp://mail.example.org
   printf 'a LOGOUT\r\n' | tlsup -v imap://mail.example.org
   tlsup --starttls --crlf mail.example.org 25
   tlsup tunnel 1143 imap://mail.example.org
+  tlsup check --expires-in 14d smtp://mail.example.org imaps://mail.example.org
   tlsup demo
 `
 

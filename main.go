@@ -66,16 +66,24 @@ type commandError int
 
 func (e commandError) Error() string { return fmt.Sprintf("command ended with status %d", int(e)) }
 
+// A reportedError is the status of a run whose failures have been told.
+type reportedError int
+
+func (e reportedError) Error() string { return fmt.Sprintf("status %d", int(e)) }
+
 // status is the exit status that belongs to an error.
 func status(err error) int {
 	var failed *connect.Error
 	var sig signalError
 	var command commandError
+	var reported reportedError
 	switch {
 	case err == nil:
 		return connect.StatusOK
 	case errors.As(err, &command):
 		return int(command)
+	case errors.As(err, &reported):
+		return int(reported)
 	case errors.As(err, &sig):
 		return connect.StatusSignal + int(sig.Signal)
 	case errors.Is(err, pipe.ErrOutputClosed):
@@ -160,6 +168,14 @@ func (p *program) app() *cli.App {
 				ArgsUsage:    "LISTEN TARGET [LISTEN TARGET]... [-- COMMAND [ARG...]]",
 				Flags:        tunnelFlags(),
 				Action:       p.tunnel,
+				OnUsageError: usage,
+			},
+			{
+				Name:         "check",
+				Usage:        "upgrade, report on handshake and certificates, exit",
+				ArgsUsage:    "TARGET...",
+				Flags:        checkFlags(),
+				Action:       p.check,
 				OnUsageError: usage,
 			},
 			{

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
 	"os"
 	"strings"
 
@@ -36,7 +35,7 @@ func (m message) failure(err error) {
 	var failed *connect.Error
 	switch {
 	case err == nil, errors.Is(err, pipe.ErrOutputClosed), errors.Is(err, context.Canceled):
-	case errors.As(err, new(signalError)), errors.As(err, new(commandError)):
+	case errors.As(err, new(signalError)), errors.As(err, new(commandError)), errors.As(err, new(reportedError)):
 	case errors.As(err, &failed):
 		m.line("%s", reason(failed))
 		if failed.Hint != "" {
@@ -53,16 +52,7 @@ func (m message) failure(err error) {
 // reason is an error's text without what is known: the addresses of the connection, the
 // names of stdin and stdout, the system's call.
 func reason(err error) string {
-	text := err.Error()
-	var op *net.OpError
-	if errors.As(err, &op) && op.Addr != nil {
-		inner := op.Err
-		var call *os.SyscallError
-		if errors.As(inner, &call) {
-			inner = call.Err
-		}
-		text = strings.Replace(text, op.Error(), inner.Error(), 1)
-	}
+	text := connect.Reason(err)
 	var file *fs.PathError
 	if errors.As(err, &file) && (file.Path == os.Stdin.Name() || file.Path == os.Stdout.Name()) {
 		text = strings.Replace(text, file.Error(), file.Err.Error(), 1)

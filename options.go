@@ -110,6 +110,7 @@ var conflicts = [][2]string{
 	{"half-close", "no-half-close"},
 	{"raw", "starttls"},
 	{"raw", "starttls-after"},
+	{"jobs", "verbose"},
 }
 
 // idleWithRaw are the options that would do nothing with --raw: the TLS session is another program's.
