@@ -100,7 +100,7 @@ func protectFTP(c *Conn) (late bool, err error) {
 func endsFTP(l *Local, client, server net.Conn) (net.Conn, net.Conn) {
 	c := &ftpControl{
 		l: l, client: client, server: server, gone: make(chan struct{}),
-		commands: bufio.NewReaderSize(client, maxFTPLine), replies: bufio.NewReaderSize(server, maxFTPLine),
+		commands: bufio.NewReaderSize(&clearConn{Conn: client}, maxFTPLine), replies: bufio.NewReaderSize(server, maxFTPLine),
 	}
 	c.changed.L = &c.mu
 	if start, ok := l.state.(*ftpStart); ok {
@@ -125,7 +125,6 @@ type ftpControl struct {
 
 	// Of the goroutine that carries commands.
 	pass []byte        // to be passed on
-	said bool          // the client has said something
 	quit bool          // the client has said QUIT, or has ended
 	gone chan struct{} // closed when it has ended without a QUIT
 
@@ -176,12 +175,6 @@ const (
 
 // nextCommand reads a line of the client's, and puts what it becomes into pass, or answers it.
 func (c *ftpControl) nextCommand() error {
-	if !c.said {
-		if first, err := c.commands.Peek(1); err == nil && first[0] == recordHandshake {
-			return fmt.Errorf("%w: %s", &LocalError{ErrTLS}, localHint)
-		}
-		c.said = true
-	}
 	line, err := readFTPLine(c.commands)
 	if err == bufio.ErrBufferFull {
 		return &LocalError{ErrTooLong}
