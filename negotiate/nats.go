@@ -1,11 +1,14 @@
 package negotiate
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -28,12 +31,14 @@ var _ = register(&Protocol{
 	Greets:    true,
 	Recognise: natsInfoLine.Match,
 	Upgrade:   upgradeNATS,
+	Ends:      natsEnds,
 	Remarks: []Remark{
 		{"S: INFO", "the go-ahead, if it has tls_required or tls_available: the client asks for nothing"},
 	},
 	Note: "Inside TLS the server is silent: it has said INFO, and the client begins with CONNECT. " +
 		"With tls_verify in INFO the server wants a certificate of the client. " +
-		"A server with handshake_first wants TLS from the first byte, on the same port, and says INFO inside it: tls:// with the port is for that.",
+		"A server with handshake_first wants TLS from the first byte, on the same port, and says INFO inside it: tls:// with the port is for that. " +
+		"A tunnel takes the addresses of the cluster's other servers out of each INFO: a client would go round it.",
 })
 
 // natsInfoLine matches INFO and the brace behind it. Names of operations have no case.
@@ -114,3 +119,112 @@ func (i natsInfo) greeting(o *Options) []byte {
 	}
 	return []byte("INFO " + string(b) + "\r\n")
 }
+
+// natsEnds are the two ends of a session in which the client is not led away by the server's INFO.
+func natsEnds(_ *Local, client, server net.Conn) (net.Conn, net.Conn) {
+	return client, &natsServer{Conn: server}
+}
+
+// natsAway are the fields of INFO by which a client would go round the tunnel, or want TLS.
+var natsAway = []string{"connect_urls", "ws_connect_urls", "tls_required", "tls_available", "tls_verify"}
+
+// natsServer is the server's end: it takes out of INFO, which comes again when the cluster changes,
+// what would lead the client away.
+type natsServer struct {
+	net.Conn
+	payload int64  // bytes of a message that are to come, with its line end
+	line    []byte // the beginning of a line
+	in, out []byte // what is read into; read and not yet returned
+	err     error  // what follows out
+}
+
+// Read returns what the server says. Payloads of messages are read straight through.
+func (s *natsServer) Read(p []byte) (int, error) {
+	for len(s.out) == 0 {
+		switch {
+		case s.err != nil:
+			return 0, s.err
+		case s.payload > 0:
+			n, err := s.Conn.Read(p[:min(int64(len(p)), s.payload)])
+			s.payload -= int64(n)
+			return n, err
+		case s.in == nil:
+			s.in = make([]byte, 16<<10) // a TLS record
+		}
+		var n int
+		n, s.err = s.Conn.Read(s.in)
+		var err error
+		if s.out, err = s.pass(s.out[:0], s.in[:n]); err != nil {
+			s.err = err
+		} else if s.err != nil && s.payload == 0 && !bytes.HasPrefix(bytes.ToUpper(s.line), []byte("INFO")) {
+			s.out, s.line = append(s.out, s.line...), nil
+		}
+	}
+	n := copy(p, s.out)
+	s.out = s.out[n:]
+	return n, nil
+}
+
+// pass appends to out what the client is shown of data: whole lines, and payloads.
+func (s *natsServer) pass(out, data []byte) ([]byte, error) {
+	for len(data) > 0 {
+		if s.payload > 0 {
+			n := min(s.payload, int64(len(data)))
+			out, data, s.payload = append(out, data[:n]...), data[n:], s.payload-n
+			continue
+		}
+		n := bytes.IndexByte(data, '\n') + 1
+		whole := n > 0
+		if !whole {
+			n = len(data)
+		}
+		if len(s.line)+n > MaxBytes {
+			return out, fmt.Errorf("%w: a line of over %d bytes", ErrTooLong, MaxBytes)
+		}
+		s.line, data = append(s.line, data[:n]...), data[n:]
+		if !whole {
+			continue
+		}
+		var err error
+		if out, err = s.shown(out, s.line); err != nil {
+			return out, err
+		}
+		s.line = s.line[:0]
+	}
+	return out, nil
+}
+
+// shown appends to out what the client is shown of a line.
+func (s *natsServer) shown(out, line []byte) ([]byte, error) {
+	fields := bytes.Fields(line)
+	if len(fields) == 0 {
+		return append(out, line...), nil
+	}
+	switch string(bytes.ToUpper(fields[0])) {
+	case "MSG", "HMSG":
+		size, err := strconv.ParseUint(string(fields[len(fields)-1]), 10, 48)
+		if err != nil || len(fields) < 4 {
+			return out, Unexpected(string(line))
+		}
+		s.payload = int64(size) + int64(len("\r\n"))
+	case "INFO":
+		var info map[string]json.RawMessage
+		if err := json.Unmarshal(bytes.TrimSpace(line)[len("INFO"):], &info); err != nil {
+			return out, Unexpected(string(line))
+		}
+		for name := range info {
+			if slices.ContainsFunc(natsAway, func(away string) bool { return strings.EqualFold(name, away) }) {
+				delete(info, name)
+			}
+		}
+		b, err := json.Marshal(info)
+		if err != nil {
+			return out, Unexpected(string(line))
+		}
+		return append(append(append(out, "INFO "...), b...), "\r\n"...), nil
+	}
+	return append(out, line...), nil
+}
+
+// CloseWrite ends the writing side.
+func (s *natsServer) CloseWrite() error { return closeWrite(s.Conn) }
