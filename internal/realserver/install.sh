@@ -5,12 +5,13 @@
 # tests start their own.
 set -eu
 
-servers="postfix dovecot-core dovecot-imapd dovecot-pop3d dovecot-lmtpd prosody postgresql mariadb-server slapd nut-server libnss3-tools qemu-utils nats-server tigervnc-standalone-server xrdp dovecot-managesieved vsftpd inn2 inspircd cups-daemon syncplay-server quassel-core ckermit mosquitto redis-server unbound squid tinyproxy dante-server microsocks haproxy freediameterd freediameter-extensions"
+servers="postfix dovecot-core dovecot-imapd dovecot-pop3d dovecot-lmtpd prosody postgresql mariadb-server slapd nut-server libnss3-tools qemu-utils nats-server tigervnc-standalone-server xrdp dovecot-managesieved vsftpd inn2 inspircd cups-daemon syncplay-server quassel-core ckermit mosquitto redis-server unbound squid tinyproxy dante-server microsocks haproxy freediameterd freediameter-extensions cyrus-common shishi-kdc krb5-kdc"
+apart="cyrus-imapd cyrus-pop3d cyrus-nntpd cyrus-murder cyrus-replication" # excluded by Dovecot and INN: only unpacked
 modules="github.com/nats-io/nats-server/v2@v2.11.9" # newer than Debian's, which knows no TLS from the first byte
 unpacked="proftpd-core proftpd-mod-crypto" # Debian allows no FTP server beside vsftpd: these are not installed
 clients="curl fetchmail freetds-bin git-email isync ldap-utils libnbd-bin libnews-nntpclient-perl lftp msmtp mutt nut-client openbsd-inetd sic sieve-connect sslscan tigervnc-viewer"
-tools="gnutls-bin mandoc ncat openssl socat tmux"
-units="postfix dovecot prosody postgresql mariadb slapd nut-server nats-server xrdp xrdp-sesman vsftpd inn2 inspircd cups quasselcore mosquitto redis-server unbound squid tinyproxy danted haproxy inetd"
+tools="gnutls-bin krb5-user mandoc ncat openssl sasl2-bin socat tmux"
+units="postfix dovecot prosody postgresql mariadb slapd nut-server nats-server xrdp xrdp-sesman vsftpd inn2 inspircd cups quasselcore mosquitto redis-server unbound squid tinyproxy danted haproxy inetd cyrus-imapd krb5-kdc shishi-kdc"
 
 if ! command -v apt-get >/dev/null; then
 	echo "install.sh: no apt-get here; install by other means: $servers $clients $tools" >&2
@@ -48,8 +49,14 @@ chmod 755 "$archives"
 for archive in "$archives"/*.deb; do $sudo dpkg -x "$archive" /opt/proftpd; done
 rm -r "$archives"
 
+cache="${XDG_CACHE_HOME:-$HOME/.cache}/tlsup"
+mkdir -p "$cache"
+packages=$(mktemp -d)
+(cd "$packages" && apt-get download -qq $apart && for package in *.deb; do dpkg -x "$package" "$cache/cyrus"; done)
+rm -r "$packages"
+
 if command -v go >/dev/null; then
-	for module in $modules; do GOBIN="${XDG_CACHE_HOME:-$HOME/.cache}/tlsup" go install "$module"; done
+	for module in $modules; do GOBIN="$cache" go install "$module"; done
 else
 	echo "install.sh: no go here, which builds: $modules" >&2
 fi
