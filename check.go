@@ -197,6 +197,9 @@ func (p *program) checkOptions(c *cli.Context, pl *checkPlan) error {
 			o.Connect.Recognised = func(q *negotiate.Protocol, why string) { p.message.line("taken for %s: %s", q.Name, why) }
 			o.Connect.Dialing = func(address string) { p.message.line("connecting to %s", quote.Escape(address)) }
 		}
+		if stderr, ok := p.message.w.(*os.File); ok && isTerminal(stderr) && len(pl.targets) == 1 {
+			o.Connect.Waiting = func(hint string) { p.message.line("%s: no greeting yet; %s", target.Address(), hint) }
+		}
 		pl.options = append(pl.options, o)
 	}
 	settings, err := p.trust(c)

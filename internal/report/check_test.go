@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -457,6 +459,37 @@ func TestScan(t *testing.T) {
 	r = start(t, "smtp", func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS10 }).check(t, Options{Scan: true})
 	if r.Status != connect.StatusHandshake || !slices.Equal(accepted(r.Scan.Versions), []string{"TLS 1.0"}) {
 		t.Errorf("%+v", r.Scan)
+	}
+}
+
+// A server that knows nothing but what is not offered by default is scanned with that.
+func TestScanOfOldServer(t *testing.T) {
+	ca := must[*testca.CA](t)(testca.New("root"))
+	leaf := must[tls.Certificate](t)(ca.IssueFor(must[*rsa.PrivateKey](t)(rsa.GenerateKey(rand.Reader, 2048)), []string{testserver.Host}, func(c *x509.Certificate) {
+		c.KeyUsage |= x509.KeyUsageKeyEncipherment
+	}))
+	s := start(t, "imaps", func(c *tls.Config) {
+		c.Certificates, c.MinVersion, c.MaxVersion = []tls.Certificate{leaf}, tls.VersionTLS10, tls.VersionTLS12
+		c.CipherSuites = []uint16{tls.TLS_RSA_WITH_3DES_EDE_CBC_SHA}
+	})
+	s.trust.CAFiles = []string{file(t, ca.PEM())}
+	r := s.check(t, Options{Scan: true})
+	if r.Status != connect.StatusHandshake {
+		t.Errorf("%+v", r.Error)
+	}
+	text := textOf(t, r, Style{})
+	for _, want := range []string{"\n  TLS 1.2  accepted\n", "\n  DES-CBC3-SHA  accepted, though it is weak\n", "\n  refused (handshake failure): X25519, P-256, P-384, P-521\n"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	s.trust.TLSMax, s.trust.Ciphers = "1.2", "DES-CBC3-SHA"
+	r = s.check(t, Options{})
+	if r.Status != 0 || r.TLS.Group != nil || r.TLS.Signature != nil {
+		t.Errorf("%+v, %+v", r.Error, r.TLS)
+	}
+	if text := textOf(t, r, Style{}); !strings.Contains(text, "  group      none: RSA key exchange, without forward secrecy\n  signature  none: RSA key exchange\n") {
+		t.Error(text)
 	}
 }
 

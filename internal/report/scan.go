@@ -68,7 +68,7 @@ func scan(ctx context.Context, t connect.Target, p *negotiate.Protocol, o Option
 	result := &Scan{Versions: []Try{}, Suites: []Try{}, Groups: []Try{}, NotTried: notTried}
 	var accepted []uint16 // newest first
 	for _, version := range []uint16{tls.VersionTLS13, tls.VersionTLS12, tls.VersionTLS11, tls.VersionTLS10} {
-		try, state := s.try(tls.VersionName(version), trust.Offer{Min: version, Max: version})
+		try, state := s.try(tls.VersionName(version), trust.Offer{Min: version, Max: version, Suites: suites(version, false)})
 		try.Weak = version < tls.VersionTLS12 // RFC 8996
 		if state != nil {
 			accepted = append(accepted, version)
@@ -105,20 +105,26 @@ func (s *scanner) suite(suite *tls.CipherSuite, accepted []uint16) Try {
 	return Try{Name: name, Weak: suite.Insecure, Reason: optional("no version that it is for is accepted")}
 }
 
-// group tries a group in the newest version that the server accepts. Before TLS 1.3 an answer with RSA
-// key exchange uses none.
+// suites are all that there are in a version before TLS 1.3, the weak ones too, or those of them that
+// use a group. It is nil for TLS 1.3.
+func suites(version uint16, group bool) (ids []uint16) {
+	for _, suite := range trust.Suites() {
+		if slices.Contains(suite.SupportedVersions, version) && !(group && usesRSAExchange(suite.ID)) {
+			ids = append(ids, suite.ID)
+		}
+	}
+	return ids
+}
+
+// group tries a group in the newest version that the server accepts.
 func (s *scanner) group(group tls.CurveID, only13 bool, accepted []uint16) Try {
 	name := trust.GroupName(group)
 	if len(accepted) == 0 || only13 && accepted[0] < tls.VersionTLS13 {
 		return Try{Name: name, Reason: optional("no version that it is for is accepted")}
 	}
 	version := accepted[0]
-	try, state := s.try(name, trust.Offer{Min: version, Max: version, Groups: []tls.CurveID{group}})
+	try, _ := s.try(name, trust.Offer{Min: version, Max: version, Suites: suites(version, true), Groups: []tls.CurveID{group}})
 	try.Version = optional(tls.VersionName(version))
-	if state != nil && state.CurveID == 0 {
-		no := false
-		try.Accepted, try.Reason = &no, optional("the server used RSA key exchange")
-	}
 	return try
 }
 

@@ -2,17 +2,20 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
 // scan writes what a server accepts.
 func (p *page) scan(s *Scan) {
 	p.tries("versions", s.Versions)
-	p.tries("cipher suites before TLS 1.3", s.Suites)
-	if s.Chosen13 != nil {
-		p.row("TLS 1.3", plain, "of its three suites the server chose "+*s.Chosen13)
+	if s.reached() { // or nothing can be said of what is below
+		p.tries("cipher suites before TLS 1.3", s.Suites)
+		if s.Chosen13 != nil {
+			p.row("TLS 1.3", plain, "of its three suites the server chose "+*s.Chosen13)
+		}
+		p.tries("groups", s.Groups)
 	}
-	p.tries("groups", s.Groups)
 	p.b.WriteString("\n" + p.paint(bold, "not tried, since crypto/tls can't") + "\n")
 	for _, text := range s.NotTried {
 		fmt.Fprintf(&p.b, "%*s", labelIndent, "")
@@ -21,6 +24,11 @@ func (p *page) scan(s *Scan) {
 	if s.Incomplete != nil {
 		p.b.WriteString("\n" + p.paint(red, "given up: "+*s.Incomplete) + "\n")
 	}
+}
+
+// reached reports whether the server accepts any version.
+func (s *Scan) reached() bool {
+	return slices.ContainsFunc(s.Versions, func(t Try) bool { return t.Accepted != nil && *t.Accepted })
 }
 
 // tries writes a list of offers: the accepted ones, and then the others by what became of them.
