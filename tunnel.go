@@ -48,13 +48,15 @@ func (p *program) tunnel(c *cli.Context) error {
 	}
 	pl.server.Pairs = pairs
 	defer pl.close()
+	if pl.command == nil {
+		p.reloadAtHangup(c.Context, pl) // before the log says that it listens
+	}
 	if err := pl.open(); err != nil {
 		return err
 	}
 	if pl.command != nil {
 		return p.tunnelCommand(c.Context, pl)
 	}
-	p.reloadAtHangup(c.Context, pl)
 	if err := p.serve(c.Context, context.WithoutCancel(c.Context), pl); err != nil {
 		return err
 	}
