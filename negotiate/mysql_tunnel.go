@@ -292,7 +292,7 @@ type mysqlLogin struct {
 
 	mu             sync.Mutex // both ends are read at once
 	client, server byte       // sequence number of the last packet on either side
-	over           bool       // OK or an error has come
+	over, failed   bool       // OK or an error has come; an error
 	plugin         string     // that the client logs in by
 	scramble       []byte     // that the server gave for it
 	full           bool       // caching_sha2_password: the server wants the password itself
@@ -380,7 +380,7 @@ func (m *mysqlLogin) fromServer(sequence byte, payload []byte) []byte {
 	}
 	switch {
 	case kind == 0x00 || kind == 0xff: // OK, or an error
-		m.over = true
+		m.over, m.failed = true, kind == 0xff
 	case kind == 0xfe || kind == 0x02 && m.factors: // AuthSwitchRequest, AuthNextFactor
 		plugin, data, _ := bytes.Cut(payload[1:], []byte{0})
 		m.plugin, m.full = string(plugin), false
@@ -424,7 +424,7 @@ func mysqlEnds(l *Local, client, server net.Conn) (net.Conn, net.Conn) {
 		}
 		return 4 + n, m.fromServer(sequence, packets[4:4+n]), m.over, nil
 	}
-	return &mysqlEnd{Conn: client, mu: &m.mu, take: fromClient}, &mysqlServerEnd{mysqlEnd: mysqlEnd{Conn: server, mu: &m.mu, take: fromServer}}
+	return &mysqlEnd{Conn: client, mu: &m.mu, take: fromClient}, &mysqlServerEnd{mysqlEnd: mysqlEnd{Conn: server, mu: &m.mu, take: fromServer}, login: m}
 }
 
 // mysqlEnd is one end of a session, whose packets are changed until the login is over.
@@ -491,7 +491,8 @@ func (e *mysqlEnd) CloseWrite() error {
 // mysqlServerEnd is the server's end.
 type mysqlServerEnd struct {
 	mysqlEnd
-	last string // bytes that were sent, as many as COM_QUIT has
+	login *mysqlLogin
+	last  string // bytes that were sent, as many as COM_QUIT has
 }
 
 const mysqlQuit = "\x01\x00\x00\x00\x01"
@@ -503,10 +504,13 @@ func (e *mysqlServerEnd) Write(p []byte) (int, error) {
 	return e.Conn.Write(p)
 }
 
-// CloseWrite ends the side that is written to. Behind COM_QUIT the server closes by itself, and
-// would answer close_notify, which it does not wait for, with a reset.
+// CloseWrite ends the side that is written to. Behind COM_QUIT, and when it has refused the login, the
+// server closes by itself, and would answer close_notify, which it does not wait for, with a reset.
 func (e *mysqlServerEnd) CloseWrite() error {
-	if e.last == mysqlQuit {
+	e.mu.Lock()
+	failed := e.login.failed
+	e.mu.Unlock()
+	if failed || e.last == mysqlQuit {
 		return nil
 	}
 	return e.mysqlEnd.CloseWrite()

@@ -223,9 +223,9 @@ func (x *mysqlTunnel) untouched() {
 
 // TestMySQLQuit: close_notify is not sent to a server that closes by itself.
 func TestMySQLQuit(t *testing.T) {
-	both(t, "quit", func(x *mysqlTunnel) {
+	closes := func(x *mysqlTunnel, moves ...string) {
 		x.in(mysqlTestCaps, "x", mysqlNative)
-		x.play("S: "+mysqlSaid(3, mysqlTestOK), "c: "+mysqlSaid(2, mysqlTestOK), "C: "+mysqlSaid(0, "\x0e")+mysqlSaid(0, "\x01"), "s: "+mysqlSaid(0, "\x0e")+mysqlSaid(0, "\x01"))
+		x.play(moves...)
 		x.client.(*net.TCPConn).CloseWrite()
 		if err := <-x.ended; err != nil {
 			x.t.Error(err)
@@ -239,6 +239,13 @@ func TestMySQLQuit(t *testing.T) {
 		if rest, err := io.ReadAll(x.client); len(rest) > 0 || err != nil {
 			x.t.Errorf("at the end came %q, %v", rest, err)
 		}
+	}
+	both(t, "quit", func(x *mysqlTunnel) {
+		closes(x, "S: "+mysqlSaid(3, mysqlTestOK), "c: "+mysqlSaid(2, mysqlTestOK),
+			"C: "+mysqlSaid(0, "\x0e")+mysqlSaid(0, "\x01"), "s: "+mysqlSaid(0, "\x0e")+mysqlSaid(0, "\x01"))
+	})
+	both(t, "refused", func(x *mysqlTunnel) {
+		closes(x, "S: "+mysqlSaid(3, "\xff\x15\x04#28000no"), "c: "+mysqlSaid(2, "\xff\x15\x04#28000no"))
 	})
 }
 
@@ -267,7 +274,6 @@ func TestMySQLTunnel(t *testing.T) {
 		"database":    {mysqlTestCaps | mysqlConnectWithDB, "x", mysqlNative, []string{"S: " + mysqlSaid(3, mysqlTestOK), "c: " + mysqlSaid(2, mysqlTestOK)}},
 		"long answer": {mysqlTestCaps | mysqlLongAnswer, long, mysqlNative, []string{"S: " + mysqlSaid(3, mysqlTestOK), "c: " + mysqlSaid(2, mysqlTestOK)}},
 		"old answer":  {mysqlTestCaps &^ mysqlSecureConnection, "x", mysqlNative, []string{"S: " + mysqlSaid(3, mysqlTestOK), "c: " + mysqlSaid(2, mysqlTestOK)}},
-		"refused":     {mysqlTestCaps, "x", mysqlNative, []string{"S: " + mysqlSaid(3, "\xff\x15\x04#28000no"), "c: " + mysqlSaid(2, "\xff\x15\x04#28000no")}},
 		"another number": {mysqlTestCaps, "x", mysqlNative, []string{ // the client has its own
 			"S: " + mysqlSaid(7, "\xfe"+mysqlNative+"\x00"+mysqlTestNonce+"\x00"), "c: " + mysqlSaid(2, "\xfe"+mysqlNative+"\x00"+mysqlTestNonce+"\x00"),
 			"C: " + mysqlSaid(3, "y"), "s: " + mysqlSaid(8, "y"), "S: " + mysqlSaid(9, mysqlTestOK), "c: " + mysqlSaid(4, mysqlTestOK)}},

@@ -106,7 +106,11 @@ func mariadbDriver(t *testing.T, tu *tunnelling, user string) {
 	for password, want := range map[string]uint16{Password: 0, "wrong": 1045, "": 1045} {
 		db := mariadbOpen(t, tu, func(c *mysql.Config) { c.User, c.Passwd = user, password })
 		var name, version string
-		err := db.QueryRowContext(ctx, mariadbTLS).Scan(&name, &version)
+		err := mysql.ErrMalformPkt
+		// The driver takes a zero byte at a scramble's end for no part of it, which one of ed25519's has at times.
+		for tries := 0; tries < 5 && errors.Is(err, mysql.ErrMalformPkt); tries++ {
+			err = db.QueryRowContext(ctx, mariadbTLS).Scan(&name, &version)
+		}
 		var refused *mysql.MySQLError
 		if want == 0 && (err != nil || version != "TLSv1.3") || want != 0 && (!errors.As(err, &refused) || refused.Number != want) {
 			t.Errorf("%s, password %q: %s, %v", user, password, version, err)
