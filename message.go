@@ -68,6 +68,9 @@ func (t text) Write(p []byte) (int, error) {
 	return n, pipe.WriteError(err)
 }
 
+// WriteString is Write, in place of the file's.
+func (t text) WriteString(s string) (int, error) { return t.Write([]byte(s)) }
+
 // exchange says one line of a cleartext exchange.
 func (m message) exchange(l negotiate.Line) {
 	fmt.Fprintln(m.w, quote.Escape(l.String()))
