@@ -52,7 +52,7 @@ var _ = register(&Protocol{
 })
 
 const ftpDataNote = "This is the control connection. Files and lists travel on others, which are in the clear " +
-	"until you say PBSZ 0 and PROT P."
+	"until you say PBSZ 0 and PROT P. A tunnel says that itself, and carries them too."
 
 // greetsLikeFTP recognises a 220 or 120 that names FTP or a server of it, and one that names
 // nothing and does not begin with a domain as SMTP's has to (RFC 5321, 4.2).
