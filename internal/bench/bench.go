@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"time"
 )
 
@@ -18,11 +19,14 @@ type bench struct {
 	Rounds   int
 	Size     int64 // bytes in a transfer
 	Sessions int   // in a round
+	Idle     int   // connections at most on which nothing moves
 	Clients  []client
-	Missing  []string // clients that are not installed
+	Tunnels  []forwarder
+	Missing  []string // programs that are not installed
 	LeastRSS int64    // what a process that takes next to nothing is counted with here
 	Works    []table
 
+	rest    time.Duration // how long connections are idle before their memory is looked at
 	server  *server
 	dir     string
 	file    string // what is uploaded
@@ -51,6 +55,9 @@ func (r row) ok() bool { return r.NotMeasured == "" && r.Failed == "" && len(r.S
 func (b *bench) run(ctx context.Context, only *regexp.Regexp, program string) (err error) {
 	b.System, b.CPUs = runtime.GOOS+"/"+runtime.GOARCH, runtime.NumCPU()
 	b.Clients, b.Missing = installed(ctx)
+	var missing []string
+	b.Tunnels, missing = installedForwarders(ctx)
+	b.Missing = slices.Compact(slices.Sorted(slices.Values(append(b.Missing, missing...))))
 	if b.dir, err = os.MkdirTemp("", "tlsup-bench"); err != nil {
 		return err
 	}
@@ -69,14 +76,9 @@ func (b *bench) run(ctx context.Context, only *regexp.Regexp, program string) (e
 		return err
 	}
 	defer b.server.stop()
-	for _, w := range works {
+	for _, w := range slices.Concat(works, tunnelWorks) {
 		if only.MatchString(w.Name) {
-			t := table{work: w}
-			for _, c := range b.Clients {
-				_, why := w.command(c)
-				t.Rows = append(t.Rows, row{Client: c.Name, NotMeasured: why})
-			}
-			b.Works = append(b.Works, t)
+			b.Works = append(b.Works, table{work: w, Rows: b.rows(w)})
 		}
 	}
 	if len(b.Works) == 0 {
@@ -85,6 +87,9 @@ func (b *bench) run(ctx context.Context, only *regexp.Regexp, program string) (e
 	for round := range b.Rounds {
 		fmt.Fprintf(os.Stderr, "round %d of %d\n", round+1, b.Rounds)
 		for i := range b.Works {
+			if b.Works[i].kind == idle && round%3 != 0 { // memory varies little, and takes long
+				continue
+			}
 			if err := b.round(ctx, round, &b.Works[i]); err != nil {
 				return err
 			}
@@ -124,30 +129,77 @@ func writeFile(path string, size int64) error {
 
 func (b *bench) ca() string { return filepath.Join(b.dir, "ca.pem") }
 
-// round lets every client do a work once, in an order that moves on each round.
+// rows returns who does a work, and why not.
+func (b *bench) rows(w work) (rows []row) {
+	if w.tunnel == nil {
+		for _, c := range b.Clients {
+			_, why := w.command(c)
+			rows = append(rows, row{Client: c.Name, NotMeasured: why})
+		}
+		return rows
+	}
+	for _, f := range b.Tunnels {
+		if _, ok := f.Ways[w.tunnel.way]; ok {
+			rows = append(rows, row{Client: f.Name, NotMeasured: b.hindrance(w, f)})
+		}
+	}
+	return rows
+}
+
+// hindrance is what is in the way of a forwarder's work, "" for nothing.
+func (b *bench) hindrance(w work, f forwarder) string {
+	files := openFiles()
+	need := uint64(2*w.tunnel.atOnce + 200)
+	now, _ := rssOf(os.Getpid())
+	switch {
+	case f.forks && (w.kind == idle || w.tunnel.single):
+		return "has a process for each connection"
+	case w.kind != idle:
+		return ""
+	case now == 0:
+		return "this system does not tell"
+	case w.tunnel.atOnce > b.Idle:
+		return fmt.Sprintf("more than the %d that were asked for", b.Idle)
+	case need > files:
+		return fmt.Sprintf("takes %d open files, %d are allowed", need, files)
+	}
+	return ""
+}
+
+// round lets everybody do a work once, in an order that moves on each round.
 func (b *bench) round(ctx context.Context, round int, t *table) error {
 	for i := range t.Rows {
 		at := (i + round) % len(t.Rows)
-		r, c := &t.Rows[at], b.Clients[at]
+		r := &t.Rows[at]
 		if r.NotMeasured != "" || r.Failed != "" {
 			continue
 		}
-		program := c.Name
-		if c.Name == subject {
-			program = b.program
-		}
-		command, _ := t.command(c)
-		s, err := t.do(b, ctx, c, args(command, program, b.ca(), b.server.Ports[t.service]))
+		s, err := b.perform(ctx, t.work, r.Client)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 		if err != nil {
 			r.Failed = err.Error()
-			b.server.next(time.Second) // what it saw of this is not the next client's
+			b.server.forget()
 			continue
 		}
 		r.Suite = s.suite
 		r.Samples = append(r.Samples, s)
 	}
 	return nil
+}
+
+// perform lets a program do a work once.
+func (b *bench) perform(ctx context.Context, w work, name string) (sample, error) {
+	if w.tunnel != nil {
+		at := slices.IndexFunc(b.Tunnels, func(f forwarder) bool { return f.Name == name })
+		return b.forward(ctx, w, b.Tunnels[at])
+	}
+	c := b.Clients[slices.IndexFunc(b.Clients, func(c client) bool { return c.Name == name })]
+	program := c.Name
+	if c.Name == subject {
+		program = b.program
+	}
+	command, _ := w.command(c)
+	return w.do(b, ctx, c, args(command, program, b.ca(), b.server.Ports[w.service]))
 }

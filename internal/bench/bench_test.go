@@ -32,7 +32,7 @@ func walls(ms ...int) []sample {
 	var all []sample
 	for _, n := range ms {
 		d := time.Duration(n) * time.Millisecond
-		all = append(all, sample{Wall: d, CPU: d / 2, RSS: int64(n) << 20})
+		all = append(all, sample{Wall: d, CPU: d / 2, RSS: int64(n) << 20, P99: 2 * d})
 	}
 	return all
 }
@@ -59,6 +59,7 @@ func TestRatios(t *testing.T) {
 		{Client: "slow", Samples: walls(100, 100, 100)},
 		{Client: "best", Samples: walls(20, 20, 20)},
 		{Client: "failed", Samples: walls(1), Failed: "in the second round"},
+		{Client: "nothing known", Samples: walls(0, 0, 0)},
 		{Client: "unable", NotMeasured: "can't"},
 	}
 	got := ratios(rows)
@@ -89,36 +90,46 @@ func TestPrint(t *testing.T) {
 	b := &bench{
 		System: "plan9/mips", CPUs: 3, Rounds: 3, Size: 10 << 20, Sessions: 5, Missing: []string{"socat"},
 		Clients: []client{{Name: subject, TLS: "tlsup HOST"}, {Name: "peer", Version: "peer 1.0", TLS: "peer HOST"}},
+		Tunnels: []forwarder{{Name: "forwarder", Version: "1.2", Command: "forwarder $CONFIG", Config: "[a]\n\tto $WAY\n", Ways: map[string]string{"tls": "$PORT"}}},
 		Works: []table{{work: works[0], Rows: []row{
 			{Client: subject, Samples: walls(20, 30, 40), Suite: "TLS"},
 			{Client: "peer", Samples: walls(20, 20, 20), Suite: "TLS"},
 			{Client: "bad", Failed: "exit status 1"},
 			{Client: "unable", NotMeasured: "can't"},
-		}}},
+		}}, {work: idleWorks(100)[0], Rows: []row{{Client: subject, Samples: walls(20), Suite: "TLS"}}}},
 	}
 	b.Works[0].Ratios = ratios(b.Works[0].Rows)
 	var out strings.Builder
 	if err := b.print(&out); err != nil {
 		t.Fatal(err)
 	}
-	want := `plan9/mips, 3 CPUs; medians of 3 rounds, 10.0 MiB in a transfer, 5 sessions in a round
+	want := `plan9/mips, 3 CPUs; medians of 3 rounds, 10.0 MiB in a transfer, 5 sessions in a round, 40 through a tunnel
 not installed, so not measured: socat
 
-tlsup  of this module
-         tlsup HOST
-peer   peer 1.0
-         peer HOST
+tlsup      of this module
+             tlsup HOST
+peer       peer 1.0
+             peer HOST
+forwarder  1.2
+             forwarder $CONFIG
+             [a]
+               to $PORT
 
 upload: a file to the server
-  client  wall     rate         CPU      peak RSS  server's CPU  
-  tlsup   30.0 ms  333.3 MiB/s  15.0 ms  30.0 MiB  0.0 ms        TLS
-  peer    20.0 ms  500.0 MiB/s  10.0 ms  20.0 MiB  0.0 ms        TLS
-  bad     -        -            -        -         -             failed: exit status 1
-  unable  -        -            -        -         -             not measured: can't
+  by      wall     rate         CPU      CPU/GiB    peak RSS  server's CPU  
+  tlsup   30.0 ms  333.3 MiB/s  15.0 ms  1536.0 ms  30.0 MiB  -             TLS
+  peer    20.0 ms  500.0 MiB/s  10.0 ms  1024.0 ms  20.0 MiB  -             TLS
+  bad     -        -            -        -          -         -             failed: exit status 1
+  unable  -        -            -        -          -         -             not measured: can't
+
+tunnel-idle-100: 100 connections on which nothing moves
+  by     RSS over the empty tunnel  
+  tlsup  20.0 MiB                   TLS
 
 tlsup / best peer, in this run (lowest to highest of the rounds); less is better
-  work    wall                      CPU                       RSS
-  upload  1.50 (1.00 to 2.00) peer  1.50 (1.00 to 2.00) peer  1.50 (1.00 to 2.00) peer
+  work             wall                      CPU                       RSS                       p99
+  upload           1.50 (1.00 to 2.00) peer  1.50 (1.00 to 2.00) peer  1.50 (1.00 to 2.00) peer  1.50 (1.00 to 2.00) peer
+  tunnel-idle-100  -                         -                         -                         -
 `
 	if out.String() != want {
 		t.Errorf("printed\n%s\nwant\n%s", out.String(), want)
@@ -168,21 +179,19 @@ func TestRun(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds tlsup")
 	}
-	b := &bench{Rounds: 1, Size: 1 << 20, Sessions: 1}
+	b := &bench{Rounds: 1, Size: 1 << 20, Sessions: 1, Idle: 100}
 	if err := b.run(t.Context(), regexp.MustCompile(""), ""); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.failures(); err != nil {
 		t.Error(err)
 	}
-	for i, w := range b.Works {
-		for _, r := range w.Rows {
-			if r.NotMeasured == "" && (len(r.Samples) != 1 || r.Samples[0].Wall <= 0 || !strings.HasPrefix(r.Suite, "TLS 1.3 TLS_AES_128_GCM_SHA256")) {
-				t.Errorf("%s: %+v", w.Name, r)
-			}
+	for i, w := range slices.Concat(works, tunnelWorks) {
+		if b.Works[i].Name != w.Name {
+			t.Fatalf("%s in the place of %s", b.Works[i].Name, w.Name)
 		}
-		if w.Name != works[i].Name || len(b.Clients) > 1 && len(w.Ratios) == 0 && w.service != "starttls" {
-			t.Errorf("%s: ratios %v", w.Name, w.Ratios)
+		for _, r := range b.Works[i].Rows {
+			checkRow(t, w, r)
 		}
 	}
 	var back struct {
@@ -190,6 +199,52 @@ func TestRun(t *testing.T) {
 	}
 	if text, err := json.Marshal(b); err != nil || json.Unmarshal(text, &back) != nil || back.Works[0].Name != "upload" {
 		t.Errorf("JSON %v, %+v", err, back)
+	}
+}
+
+// checkRow asserts that there are figures where they are due.
+func checkRow(t *testing.T, w work, r row) {
+	t.Helper()
+	suite := "TLS 1.3 TLS_AES_128_GCM_SHA256"
+	if w.tunnel != nil && w.tunnel.way == "raw" {
+		suite = "no TLS"
+	}
+	switch {
+	case r.NotMeasured != "" && r.Client != subject || w.tunnel != nil && w.tunnel.atOnce > 100:
+		return
+	case r.NotMeasured == "this system does not tell" && w.kind == idle:
+	case len(r.Samples) != 1 || !strings.HasPrefix(r.Suite, suite):
+		t.Errorf("%s: %+v", w.Name, r)
+	case w.kind == idle && r.Samples[0].RSS <= 0 || w.kind != idle && r.Samples[0].Wall <= 0:
+		t.Errorf("%s: %+v", w.Name, r)
+	}
+}
+
+// TestCall fills all places, in the configuration too.
+func TestCall(t *testing.T) {
+	f := forwarder{Name: "f", Command: "f -c $CONFIG $WAY", Config: "listen $LISTEN, $WAY", Ways: map[string]string{"tls": "to $PORT ca=$CA"}}
+	argv, config := f.call("tls", places("/my dir/ca", "/c", 1, 2))
+	if want := []string{"f", "-c", "/c", "to", "2", "ca=/my dir/ca"}; !slices.Equal(argv, want) {
+		t.Errorf("%q, want %q", argv, want)
+	}
+	if want := "listen 1, to 2 ca=/my dir/ca"; config != want {
+		t.Errorf("%q, want %q", config, want)
+	}
+}
+
+// TestForwarderEnds: one that ends at once is named as what has failed, with its last words.
+func TestForwarderEnds(t *testing.T) {
+	b := &bench{Rounds: 1, Size: 1 << 20, Sessions: 1}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv(doNothing, "1")
+	if err := b.run(t.Context(), regexp.MustCompile("^tunnel-up-1$"), self); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.failures(); err == nil || !strings.Contains(err.Error(), "tunnel-up-1: tlsup: has ended: ") {
+		t.Errorf("failures: %v", err)
 	}
 }
 

@@ -80,20 +80,29 @@ func installed(ctx context.Context) (there []client, missing []string) {
 			there = append(there, c)
 			continue
 		}
-		if _, err := exec.LookPath(c.Name); err != nil {
+		var ok bool
+		if c.Version, ok = version(ctx, c.Name, c.versionArg); !ok {
 			missing = append(missing, c.Name)
 			continue
-		}
-		out, _ := exec.CommandContext(ctx, c.Name, c.versionArg).CombinedOutput()
-		for line := range strings.Lines(string(out)) {
-			// socat names its authors first.
-			if c.Version == "" && strings.ContainsAny(line, "0123456789") {
-				c.Version = strings.TrimSpace(line)
-			}
 		}
 		there = append(there, c)
 	}
 	return there, missing
+}
+
+// version returns what a program says about its version, and whether it is installed.
+func version(ctx context.Context, name, arg string) (text string, ok bool) {
+	if _, err := exec.LookPath(name); err != nil {
+		return "", false
+	}
+	out, _ := exec.CommandContext(ctx, name, arg).CombinedOutput()
+	for line := range strings.Lines(string(out)) {
+		// socat names its authors first.
+		if strings.ContainsAny(line, "0123456789") {
+			return strings.TrimSpace(line), true
+		}
+	}
+	return "", true
 }
 
 // buildSubject builds tlsup from this module, as it is released: without cgo.

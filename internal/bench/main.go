@@ -1,7 +1,7 @@
 // Command bench measures tlsup side by side with the programs that people use in its
 // place, on this machine, in one run:
 //
-//	go run ./internal/bench [--quick] [--json] [--rounds N] [--size MIB] [--sessions N] [--works REGEXP] [--tlsup FILE]
+//	go run ./internal/bench [--quick] [--json] [--rounds N] [--size MIB] [--sessions N] [--idle N] [--works REGEXP] [--tlsup FILE]
 //
 // The clients take turns, each with the same server, which is a process of its own. Only
 // ratios of one run mean something: those of two runs, or machines, do not compare. The
@@ -19,22 +19,24 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 )
 
 func main() {
 	asProcess(os.Args)
-	quick := flag.Bool("quick", false, "small sizes and few rounds, in half a minute or so")
+	quick := flag.Bool("quick", false, "small sizes and few rounds, in two minutes or so")
 	asJSON := flag.Bool("json", false, "print JSON, with every sample")
 	rounds := flag.Int("rounds", 7, "how often each client does each work")
 	size := flag.Int64("size", 512, "MiB in a transfer")
 	sessions := flag.Int("sessions", 20, "sessions in a round")
+	most := flag.Int("idle", 5000, "idle connections at most; those of a tunnel take two open files each")
 	only := flag.String("works", "", "measure only works whose names match this expression")
 	program := flag.String("tlsup", "", "measure this tlsup, in place of one built here")
 	flag.Parse()
 	if *quick {
 		given := make(map[string]bool)
 		flag.Visit(func(f *flag.Flag) { given[f.Name] = true })
-		for name, value := range map[string]string{"rounds": "3", "size": "64", "sessions": "10"} {
+		for name, value := range map[string]string{"rounds": "3", "size": "64", "sessions": "10", "idle": "1000"} {
 			if !given[name] {
 				flag.Set(name, value)
 			}
@@ -47,7 +49,7 @@ func main() {
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	b := &bench{Rounds: *rounds, Size: *size << 20, Sessions: *sessions}
+	b := &bench{Rounds: *rounds, Size: *size << 20, Sessions: *sessions, Idle: *most, rest: 3 * time.Second}
 	err = b.run(ctx, match, *program)
 	stop()
 	switch {

@@ -17,11 +17,12 @@ import (
 // limit is how long a client may run.
 const limit = 2 * time.Minute
 
-// A sample is what one run of a client has taken.
+// A sample is what one run of a program has taken.
 type sample struct {
 	Wall   time.Duration
 	CPU    time.Duration // user and system
-	RSS    int64         // its largest resident set in bytes, 0 where unknown
+	RSS    int64         // its largest resident set in bytes, 0 where unknown; of idle connections theirs
+	P99    time.Duration `json:",omitempty"` // of round trips; their median is Wall
 	Server time.Duration `json:",omitempty"` // the server's CPU time meanwhile, 0 where unknown
 	suite  string
 }
@@ -91,6 +92,7 @@ var figures = []figure{
 	{"wall", func(s sample) float64 { return s.Wall.Seconds() }},
 	{"CPU", func(s sample) float64 { return s.CPU.Seconds() }},
 	{"RSS", func(s sample) float64 { return float64(s.RSS) }},
+	{"p99", func(s sample) float64 { return s.P99.Seconds() }},
 }
 
 // median returns the middle of the samples' figures, or the mean of the two in the middle.
@@ -123,11 +125,15 @@ func ratios(rows []row) []ratio {
 	for _, f := range figures {
 		var best *row
 		for i := range rows {
-			if r := &rows[i]; r.Client != subject && r.ok() && (best == nil || median(r.Samples, f.of) < median(best.Samples, f.of)) {
+			r := &rows[i]
+			if r.Client == subject || !r.ok() || median(r.Samples, f.of) == 0 {
+				continue
+			}
+			if best == nil || median(r.Samples, f.of) < median(best.Samples, f.of) {
 				best = r
 			}
 		}
-		if best == nil || median(best.Samples, f.of) == 0 {
+		if best == nil {
 			continue
 		}
 		r := ratio{Figure: f.Name, Peer: best.Client, Ratio: median(own, f.of) / median(best.Samples, f.of)}

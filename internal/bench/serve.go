@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"crypto/tls"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,7 +32,7 @@ func serve(in io.Reader, out io.Writer, caFile string, size int64) error {
 		lines.Encode(v) // who reads it notices when it does not come
 	}
 	ports := make(map[string]int)
-	for name, transfer := range map[string]func(*tls.Conn, int64) (int64, error){"sink": receive, "source": send} {
+	for name, service := range services(config, size) {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			return err
@@ -43,15 +44,21 @@ func serve(in io.Reader, out io.Writer, caFile string, size int64) error {
 				if err != nil {
 					return
 				}
-				tell(lead(nc, config, func(tc *tls.Conn) (int64, error) { return transfer(tc, size) }))
+				go func() { tell(lead(nc, service)) }()
 			}
 		}()
 	}
-	for name, protocol := range map[string]string{"starttls": "smtp", "tls": "smtps"} {
-		s, err := testserver.Start(protocol, func(c *tls.Config) {
-			*c = *config.Clone()
+	full := withoutTickets(config)
+	for name, of := range map[string]struct {
+		protocol string
+		config   *tls.Config
+	}{"starttls": {"smtp", config}, "tls": {"smtps", config}, "smtp": {"smtp", full}, "imap": {"imap", full}, "postgres": {"postgres", full}} {
+		s, err := testserver.Start(of.protocol, func(c *tls.Config) {
+			alpn := c.NextProtos
+			*c = *of.config.Clone()
+			c.NextProtos = alpn
 			c.VerifyConnection = func(state tls.ConnectionState) error {
-				tell(report{Suite: suite(state)})
+				tell(report{Suite: suite(state), Resumed: state.DidResume})
 				return nil
 			}
 		})
@@ -86,26 +93,93 @@ func serverConfig(caFile string) (*tls.Config, error) {
 	}, os.WriteFile(caFile, ca.PEM(), 0o600)
 }
 
+// withoutTickets returns the settings for sessions that can't be resumed.
+func withoutTickets(config *tls.Config) *tls.Config {
+	config = config.Clone()
+	config.SessionTicketsDisabled = true
+	return config
+}
+
 func suite(s tls.ConnectionState) string {
 	return fmt.Sprintf("%s %s %s", tls.VersionName(s.Version), tls.CipherSuiteName(s.CipherSuite), s.CurveID)
 }
 
-// lead takes one connection through its transfer.
-func lead(nc net.Conn, config *tls.Config, transfer func(*tls.Conn) (int64, error)) (r report) {
+// A service is what the server does on a connection.
+type service func(nc net.Conn, r *report) error
+
+// services returns the services that tell of each connection at its end. size is that of a transfer.
+func services(config *tls.Config, size int64) map[string]service {
+	full := withoutTickets(config)
+	inTLS := func(transfer func(*tls.Conn) (int64, error)) service {
+		return func(nc net.Conn, r *report) error {
+			w := &wire{Conn: nc, r: bufio.NewReaderSize(nc, chunk), w: bufio.NewWriterSize(nc, chunk)}
+			tc, err := shake(w, config, r)
+			if err != nil {
+				return err
+			}
+			r.Bytes, err = transfer(tc)
+			return err
+		}
+	}
+	return map[string]service{
+		"sink":     inTLS(func(tc *tls.Conn) (int64, error) { return receive(tc, size) }),
+		"source":   inTLS(func(tc *tls.Conn) (int64, error) { return send(tc, size) }),
+		"exchange": inTLS(func(tc *tls.Conn) (int64, error) { return exchange(tc) }),
+		"exchange-clear": func(nc net.Conn, r *report) (err error) {
+			r.Bytes, err = exchange(nc)
+			return err
+		},
+		"echo":         func(nc net.Conn, r *report) error { return echo(nc, full, r) },
+		"echo-resumed": func(nc net.Conn, r *report) error { return echo(nc, config, r) },
+	}
+}
+
+// lead takes one connection through its service.
+func lead(nc net.Conn, s service) (r report) {
 	defer nc.Close()
 	before := cpuTime()
 	nc.SetDeadline(time.Now().Add(limit))
-	tc := tls.Server(&wire{Conn: nc, r: bufio.NewReaderSize(nc, chunk), w: bufio.NewWriterSize(nc, chunk)}, config)
-	err := tc.Handshake()
-	if err == nil {
-		r.Suite = suite(tc.ConnectionState())
-		r.Bytes, err = transfer(tc)
-	}
-	if err != nil {
+	if err := s(nc, &r); err != nil {
 		r.Err = err.Error()
 	}
 	r.CPU = cpuTime() - before
 	return r
+}
+
+func shake(nc net.Conn, config *tls.Config, r *report) (*tls.Conn, error) {
+	tc := tls.Server(nc, config)
+	err := tc.Handshake()
+	r.Suite, r.Resumed = suite(tc.ConnectionState()), tc.ConnectionState().DidResume
+	return tc, err
+}
+
+// echo answers with what comes, to the end of it however that comes about.
+func echo(nc net.Conn, config *tls.Config, r *report) error {
+	tc, err := shake(nc, config, r)
+	if err != nil {
+		return err
+	}
+	io.CopyBuffer(struct{ io.Writer }{tc}, struct{ io.Reader }{tc}, make([]byte, 512))
+	return tc.CloseWrite()
+}
+
+// exchange does what is asked for again and again: it receives and sends so many bytes at
+// once, and answers with the number that it has received.
+func exchange(conn net.Conn) (n int64, err error) {
+	for {
+		var request [16]byte
+		if _, err := io.ReadFull(conn, request[:]); err != nil {
+			return n, nil // however it ends
+		}
+		up, down := int64(binary.BigEndian.Uint64(request[:])), int64(binary.BigEndian.Uint64(request[8:]))
+		if err := both(func() error { return write(conn, down) }, conn, up); err != nil {
+			return n, err
+		}
+		n += up + down
+		if _, err := conn.Write(request[:8]); err != nil {
+			return n, err
+		}
+	}
 }
 
 // receive reads size bytes, answers with their number and closes. It does not wait for the
@@ -126,16 +200,26 @@ func receive(tc *tls.Conn, size int64) (int64, error) {
 
 // send writes size bytes and closes.
 func send(tc *tls.Conn, size int64) (int64, error) {
+	if err := write(tc, size); err != nil {
+		return 0, err
+	}
+	err := tc.CloseWrite()
+	io.Copy(io.Discard, tc) // a close with something unread would reset the connection
+	return size, err
+}
+
+// write writes size bytes, in TLS many records at a time.
+func write(conn net.Conn, size int64) error {
+	tc, ok := conn.(*tls.Conn)
+	if !ok {
+		_, err := (&source{size: size}).WriteTo(conn)
+		return err
+	}
 	w := tc.NetConn().(*wire)
 	w.collect = true
-	n, err := (&source{size: size}).WriteTo(tc)
+	_, err := (&source{size: size}).WriteTo(tc)
 	w.collect = false
-	if err := errors.Join(err, w.w.Flush()); err != nil { // ahead of CloseWrite, which ends all writing
-		return n, err
-	}
-	err = tc.CloseWrite()
-	io.Copy(io.Discard, tc) // a close with something unread would reset the connection
-	return n, err
+	return errors.Join(err, w.w.Flush()) // ahead of CloseWrite, which ends all writing
 }
 
 // A wire is a connection under TLS that moves many records in one system call.

@@ -16,18 +16,23 @@ const serverArg = "serve-for-bench"
 
 // A report is what the server saw of one connection.
 type report struct {
-	Suite string        // TLS version, cipher suite, key exchange group
-	Bytes int64         // in a transfer: how many the server has received or sent
-	CPU   time.Duration // in a transfer: what the server has spent, 0 where unknown
-	Err   string        // in a transfer: what went wrong
+	Suite   string        // TLS version, cipher suite, key exchange group
+	Resumed bool          // the session
+	Bytes   int64         // in a transfer: how many the server has received and sent
+	CPU     time.Duration // in a transfer: what the server has spent, 0 where unknown
+	Err     string        // in a transfer: what went wrong
 }
 
 // A server is the client's view of the neutral other end.
 type server struct {
-	Ports   map[string]int // by service: sink, source, starttls, tls
+	Ports   map[string]int // by service
 	reports chan report    // one a connection, closed when the server has ended
 	stop    func() error
+	pid     int
 }
+
+// cpu returns what the server has spent, 0 where unknown.
+func (s *server) cpu() time.Duration { return cpuOf(s.pid) }
 
 // startServer starts the server for transfers of size bytes. The authority that has signed
 // its certificate is written to caFile.
@@ -49,7 +54,7 @@ func startServer(caFile string, size int64) (*server, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	s := &server{reports: make(chan report, 1000), stop: func() error {
+	s := &server{pid: cmd.Process.Pid, reports: make(chan report, 1000), stop: func() error {
 		stdin.Close()
 		return cmd.Wait()
 	}}
@@ -72,6 +77,20 @@ func startServer(caFile string, size int64) (*server, error) {
 
 // answerWait is how long a report may take when the client has ended.
 const answerWait = 5 * time.Second
+
+// forget passes over what the server saw of a client that has failed: it is not the next one's.
+func (s *server) forget() {
+	for {
+		select {
+		case _, ok := <-s.reports:
+			if !ok {
+				return
+			}
+		case <-time.After(time.Second):
+			return
+		}
+	}
+}
 
 // next returns the report on the one connection that was made since the last call.
 func (s *server) next(wait time.Duration) (report, error) {

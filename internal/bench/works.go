@@ -12,18 +12,31 @@ import (
 	"time"
 )
 
-// A work is what clients are measured at.
+// A kind of work has figures of its own.
+type kind int
+
+const (
+	transfer kind = iota // of b.Size bytes
+	session              // the figures are those of one
+	idle                 // of memory alone
+	trip                 // wall is the median of one
+)
+
+// A work is what programs are measured at.
 type work struct {
 	Name  string
 	About string
+	kind  kind
 	// Service is the server's.
 	service string
 	// do runs a client once and makes sure that it has worked.
 	do func(b *bench, ctx context.Context, c client, argv []string) (sample, error)
+	// tunnel is for forwarders, in place of do.
+	tunnel *tunnelWork
 }
 
 var works = []work{
-	{"upload", "a file to the server", "sink", func(b *bench, ctx context.Context, _ client, argv []string) (sample, error) {
+	{Name: "upload", About: "a file to the server", service: "sink", do: func(b *bench, ctx context.Context, _ client, argv []string) (sample, error) {
 		file, err := os.Open(b.file)
 		if err != nil {
 			return sample{}, err
@@ -31,21 +44,21 @@ var works = []work{
 		defer file.Close()
 		return b.upload(ctx, argv, file)
 	}},
-	{"upload-pipe", "a pipe to the server", "sink", func(b *bench, ctx context.Context, _ client, argv []string) (sample, error) {
+	{Name: "upload-pipe", About: "a pipe to the server", service: "sink", do: func(b *bench, ctx context.Context, _ client, argv []string) (sample, error) {
 		return b.upload(ctx, argv, &source{size: b.Size})
 	}},
-	{"download", "the server to " + os.DevNull, "source", func(b *bench, ctx context.Context, c client, argv []string) (sample, error) {
+	{Name: "download", About: "the server to " + os.DevNull, service: "source", do: func(b *bench, ctx context.Context, c client, argv []string) (sample, error) {
 		return b.download(ctx, c, argv, nil)
 	}},
-	{"download-pipe", "the server to a pipe", "source", func(b *bench, ctx context.Context, c client, argv []string) (sample, error) {
+	{Name: "download-pipe", About: "the server to a pipe", service: "source", do: func(b *bench, ctx context.Context, c client, argv []string) (sample, error) {
 		var out sink
 		w := bufio.NewWriterSize(&out, chunk) // which reads with the whole of its buffer
 		s, err := b.download(ctx, c, argv, w)
 		w.Flush()
 		return s, cmp.Or(err, out.check(b.Size))
 	}},
-	{"session", "connect, TLS from the first byte, one line, end", "tls", (*bench).sessions},
-	{"starttls", "connect, upgrade by SMTP STARTTLS, one line, end", "starttls", (*bench).sessions},
+	{Name: "session", About: "connect, TLS from the first byte, one line, end", kind: session, service: "tls", do: (*bench).sessions},
+	{Name: "starttls", About: "connect, upgrade by SMTP STARTTLS, one line, end", kind: session, service: "starttls", do: (*bench).sessions},
 }
 
 // command returns the client's command for the work, or why there is none.
@@ -60,9 +73,6 @@ func (w work) command(c client) (command, why string) {
 	}
 	return c.TLS, ""
 }
-
-// transfers tells whether the work moves bytes, and not sessions.
-func (w work) transfers() bool { return w.service == "sink" || w.service == "source" }
 
 // upload sends in, and expects that the server answers with the number of bytes.
 func (b *bench) upload(ctx context.Context, argv []string, in io.Reader) (sample, error) {

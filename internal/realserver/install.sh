@@ -10,8 +10,8 @@ apart="cyrus-imapd cyrus-pop3d cyrus-nntpd cyrus-murder cyrus-replication" # exc
 modules="github.com/nats-io/nats-server/v2@v2.11.9" # newer than Debian's, which knows no TLS from the first byte
 unpacked="proftpd-core proftpd-mod-crypto" # Debian allows no FTP server beside vsftpd: these are not installed
 clients="curl fetchmail freetds-bin git-email isync ldap-utils libnbd-bin libnews-nntpclient-perl lftp msmtp mutt nut-client openbsd-inetd sic sieve-connect sslscan tigervnc-viewer"
-tools="gnutls-bin krb5-user mandoc ncat openssl sasl2-bin socat tmux"
-units="postfix dovecot prosody postgresql mariadb slapd nut-server nats-server xrdp xrdp-sesman vsftpd inn2 inspircd cups quasselcore mosquitto redis-server unbound squid tinyproxy danted haproxy inetd cyrus-imapd krb5-kdc shishi-kdc"
+tools="gnutls-bin krb5-user mandoc ncat openssl sasl2-bin socat stunnel4 tmux"
+units="postfix dovecot prosody postgresql mariadb slapd nut-server nats-server xrdp xrdp-sesman vsftpd inn2 inspircd cups quasselcore mosquitto redis-server unbound squid tinyproxy danted haproxy inetd cyrus-imapd krb5-kdc shishi-kdc stunnel4"
 
 if ! command -v apt-get >/dev/null; then
 	echo "install.sh: no apt-get here; install by other means: $servers $clients $tools" >&2
@@ -30,7 +30,7 @@ fi
 
 had=
 for unit in $units; do
-	if [ -e "/lib/systemd/system/$unit.service" ]; then had="$had $unit "; fi
+	if [ -e "/lib/systemd/system/$unit.service" ] || [ -e "/etc/init.d/$unit" ]; then had="$had $unit "; fi
 done
 
 $sudo apt-get update -qq
