@@ -338,7 +338,7 @@ func (o *checkOutput) report(w io.Writer, r *report.Report) error {
 			return err
 		}
 	}
-	if r.Address != nil || len(o.plan.targets) > 1 {
+	if r.Address != nil || r.Timeline != nil || len(o.plan.targets) > 1 {
 		if err := r.Text(w, o.style); err != nil {
 			return err
 		}
@@ -361,6 +361,9 @@ func (o *checkOutput) tell(r *report.Report) {
 	}
 }
 
+// mostColumns is how wide a report may be: longer lines are hard to read.
+const mostColumns = 120
+
 // styleOf is how reports look on standard output: with colours on a terminal, unless NO_COLOR
 // (no-color.org) or TERM say otherwise.
 func styleOf(stdout *os.File) report.Style {
@@ -371,7 +374,6 @@ func styleOf(stdout *os.File) report.Style {
 	if err != nil || width < 1 {
 		width = 80
 	}
-	name, ok := os.LookupEnv("TERM")
-	dumb := name == "dumb" || !ok && os.PathSeparator == '/'
-	return report.Style{Width: min(width, 120), Colour: os.Getenv("NO_COLOR") == "" && !dumb}
+	dumb := os.Getenv("TERM") == "dumb"
+	return report.Style{Width: min(width, mostColumns), Colour: os.Getenv("NO_COLOR") == "" && !dumb && understandsColours(stdout)}
 }

@@ -10,3 +10,6 @@ func openTerminal() (in, out *os.File, err error) {
 	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 	return tty, tty, err
 }
+
+// understandsColours reports whether a terminal does.
+func understandsColours(*os.File) bool { return true }

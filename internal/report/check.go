@@ -11,7 +11,6 @@ import (
 	"os"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"tlsup/internal/connect"
@@ -183,7 +182,7 @@ func (c *check) conclude(err error) {
 		state = c.look.State // the handshake failed behind the certificate
 	}
 	if c.options.Timeline {
-		r.Timeline = c.rec.events
+		r.Timeline = c.rec.all()
 	}
 	if err != nil {
 		r.fail(err)
@@ -201,8 +200,7 @@ func (c *check) conclude(err error) {
 		}
 	}
 	if c.state != nil {
-		came := c.tickets.came.Load()
-		r.TLS.SessionTicket = &came
+		r.TLS.SessionTicket = &c.tickets.came
 	}
 	r.verification(verdict)
 	r.chain(state.PeerCertificates, verdict.Chain, &c.options)
@@ -265,8 +263,18 @@ func (c *check) settle(s *connect.Session, t connect.Target, handshake time.Dura
 		first = greetWait
 	}
 	s.SetReadDeadline(time.Now().Add(first))
-	if !greets {
-		c.tickets.arrived(func() { s.SetReadDeadline(time.Now()) })
+	enough := func() {
+		if !greets {
+			s.SetReadDeadline(time.Now())
+		}
+	}
+	if c.tickets.came { // in the handshake
+		enough()
+	} else {
+		c.tickets.notify = func() {
+			c.rec.note(byServer, "session ticket")
+			enough()
+		}
 	}
 	began := time.Now()
 	buf := make([]byte, 4096)
@@ -279,7 +287,7 @@ func (c *check) settle(s *connect.Session, t connect.Target, handshake time.Dura
 		c.rec.note(byServer, "alert: "+connect.Reason(err))
 		return &connect.Error{Target: t.Address(), Step: connect.Handshake, Err: err, Hint: trust.HandshakeHint(err)}
 	}
-	c.tickets.arrived(nil)
+	c.tickets.notify = nil
 	c.rec.note(byClient, "close_notify")
 	go s.CloseWrite()
 	s.SetReadDeadline(time.Now().Add(wait))
@@ -294,6 +302,7 @@ func (c *check) settle(s *connect.Session, t connect.Target, handshake time.Dura
 	case errors.Is(err, record.ErrCut), errors.Is(err, record.ErrCutInside):
 		c.rec.note(byServer, "closes the connection without close_notify")
 	}
+	s.Close()
 	return nil
 }
 
@@ -308,32 +317,21 @@ func greetsInside(p *negotiate.Protocol) bool {
 	return sibling != nil && sibling.Greets
 }
 
-// ticketWatch sees session tickets come, and keeps none.
+// ticketWatch sees session tickets come, and keeps none. crypto/tls calls it in the handshake and in
+// reads, of which there is one at a time.
 type ticketWatch struct {
-	came   atomic.Bool
-	mu     sync.Mutex
-	notify func()
-}
-
-// arrived has f called when the first ticket comes, or now if it has come; nil for nothing.
-func (w *ticketWatch) arrived(f func()) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.notify = f; f != nil && w.came.Load() {
-		f()
-	}
+	came   bool
+	notify func() // nil, or called when the first one comes
 }
 
 // Get and Put are those of tls.ClientSessionCache.
 func (w *ticketWatch) Get(string) (*tls.ClientSessionState, bool) { return nil, false }
 
 func (w *ticketWatch) Put(_ string, state *tls.ClientSessionState) {
-	if state == nil {
+	if state == nil || w.came {
 		return
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if !w.came.Swap(true) && w.notify != nil {
+	if w.came = true; w.notify != nil {
 		w.notify()
 	}
 }

@@ -51,7 +51,6 @@ type Report struct {
 	Scan         *Scan         `json:"scan,omitempty"`     // likewise
 
 	err     error
-	events  []Event
 	warning string // of --insecure
 }
 

@@ -26,7 +26,7 @@ func NewTable(w io.Writer, style Style, targets []string) (*Table, error) {
 	if style.Width > 0 {
 		t.target = min(t.target, mostTarget)
 	}
-	return t, t.line(bold, "TARGET", "TLS", "DAYS", "MS", "RESULT", "")
+	return t, t.line(bold, "TARGET", "VERSION", "DAYS", "MS", "RESULT", "")
 }
 
 // Row writes a row. The days are those that the certificate of the chain that ends first has left.
@@ -95,13 +95,13 @@ func (t *Table) line(colour, target, version, days, took, word, text string) err
 		p.b.WriteString("\n")
 		column = 0
 	}
-	fmt.Fprintf(&p.b, "%*s  %-6s  %5s  %5s  ", t.target-column, "", version, days, took)
+	fmt.Fprintf(&p.b, "%*s  %-7s  %5s  %5s  ", t.target-column, "", version, days, took)
 	beside := word
 	if text != "" {
 		beside += ": " + text
 	}
 	const indent = 4
-	at := t.target + len("  1.3 pq  12345  12345  ")
+	at := t.target + len("  VERSION  12345  12345  ")
 	if p.Width == 0 || text == "" || at+utf8.RuneCountInString(beside) <= p.Width {
 		p.b.WriteString(p.paint(colour, beside) + "\n")
 	} else {

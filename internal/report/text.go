@@ -173,7 +173,7 @@ func (r *Report) agreed(p *page) {
 	if r.Milliseconds.Handshake == nil {
 		version += ", handshake not finished"
 	}
-	p.row("TLS", plain, version+took(r.Milliseconds.Handshake))
+	p.row("version", plain, version+took(r.Milliseconds.Handshake))
 	p.row("group", plain, groupText(s))
 	p.row("signature", plain, or(s.Signature, s.SignatureNote))
 	p.row("SNI", plain, or(s.ServerName, "not sent"))

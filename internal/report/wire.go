@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -27,6 +28,13 @@ func (r *recorder) noteAt(at time.Time, from, text string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.events = append(r.events, Event{*milliseconds(at.Sub(r.start)), from, text})
+}
+
+// all returns what was noted. An address that is still tried, though another has answered, may add to it.
+func (r *recorder) all() []Event {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.events)
 }
 
 const (
