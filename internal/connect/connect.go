@@ -55,6 +55,9 @@ type Options struct {
 	// Dialing, if not nil, is called with each address before it is tried; two may be
 	// tried at once.
 	Dialing func(address string)
+	// FastOpen sends the first bytes with the connection's SYN (RFC 7413), where the system knows how
+	// (HasFastOpen).
+	FastOpen bool
 	// Waiting, if not nil, is called once with a hint when a server that should upgrade has
 	// said nothing for a while.
 	Waiting func(hint string)
@@ -178,9 +181,14 @@ func Connect(ctx context.Context, t Target, o *Options) (net.Conn, Target, error
 
 func (t Target) dial(ctx context.Context, o *Options) (net.Conn, error) {
 	d := &net.Dialer{}
-	if o.Dialing != nil {
-		d.ControlContext = func(_ context.Context, _, address string, _ syscall.RawConn) error {
-			o.Dialing(address)
+	if o.Dialing != nil || o.FastOpen {
+		d.ControlContext = func(_ context.Context, _, address string, raw syscall.RawConn) error {
+			if o.Dialing != nil {
+				o.Dialing(address)
+			}
+			if o.FastOpen {
+				return fastOpen(raw)
+			}
 			return nil
 		}
 	}

@@ -102,3 +102,10 @@ func alertOf(err error) (tls.AlertError, bool) {
 	}
 	return 0, false
 }
+
+// Alert returns the code of an alert that the server sent, if that is what ended a handshake or a
+// session.
+func Alert(err error) (code uint8, ok bool) {
+	alert, ok := alertOf(err)
+	return uint8(alert), ok
+}

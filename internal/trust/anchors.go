@@ -23,13 +23,13 @@ type anchor struct {
 
 func (c *Config) loadAnchors(s *Settings) error {
 	for _, path := range s.CAFiles {
-		found, err := readAnchors(path)
+		found, err := s.readAnchors(path)
 		if err != nil {
 			return fmt.Errorf("--x509cafile %s: %w", pathText(path), err)
 		}
 		c.anchors = append(c.anchors, found...)
 	}
-	if len(s.CAFiles) == 0 {
+	if len(s.CAFiles) == 0 && !s.NoRoots {
 		return nil // x509 reads the system's roots when it first needs them
 	}
 	c.roots = x509.NewCertPool()
@@ -40,19 +40,19 @@ func (c *Config) loadAnchors(s *Settings) error {
 }
 
 // readAnchors reads a file, or the files in a directory. It returns at least one.
-func readAnchors(path string) ([]anchor, error) {
+func (s *Settings) readAnchors(path string) ([]anchor, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, withoutPath(err)
 	}
 	if info.IsDir() {
-		return readDirectory(path)
+		return s.readDirectory(path)
 	}
-	return readAnchorFile(path)
+	return s.readAnchorFile(path)
 }
 
-func readAnchorFile(path string) ([]anchor, error) {
-	data, err := os.ReadFile(path)
+func (s *Settings) readAnchorFile(path string) ([]anchor, error) {
+	data, err := s.readFile(path)
 	if err != nil {
 		return nil, withoutPath(err)
 	}
@@ -73,7 +73,7 @@ func readAnchorFile(path string) ([]anchor, error) {
 
 // readDirectory reads all files that hold certificates, under whatever name. Others, and
 // what cannot be read, are passed over as long as there is one.
-func readDirectory(path string) ([]anchor, error) {
+func (s *Settings) readDirectory(path string) ([]anchor, error) {
 	entries, err := os.ReadDir(path)
 	if err != nil {
 		return nil, withoutPath(err)
@@ -84,7 +84,7 @@ func readDirectory(path string) ([]anchor, error) {
 		if info, err := os.Stat(file); err != nil || !info.Mode().IsRegular() {
 			continue
 		}
-		if in, err := readAnchorFile(file); err == nil {
+		if in, err := s.readAnchorFile(file); err == nil {
 			found = append(found, in...)
 		}
 	}

@@ -49,6 +49,28 @@ func (c *Config) watch(config *tls.Config, name string) {
 	}
 }
 
+// Changed returns the settings with a change that is made to those of each connection when all else
+// is done. name is what the certificate has to be valid for; VerifyConnection verifies it.
+func (c *Config) Changed(change func(config *tls.Config, name string)) *Config {
+	other := *c
+	other.change = change
+	return &other
+}
+
+// Anchors are how many trust anchors there are: certificates that were given, or the system's
+// roots where they can be counted.
+func (c *Config) Anchors() int {
+	if c.roots != nil {
+		return len(c.anchors)
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		return 0
+	}
+	//lint:ignore SA1019 the system's own verifier has none to count, which is as it should be
+	return len(pool.Subjects())
+}
+
 // A Verdict tells what a certificate was verified against, or why it is not trusted.
 type Verdict struct {
 	Name string // that it had to be valid for
@@ -69,6 +91,7 @@ type Reason struct {
 	Cert *x509.Certificate // nil: none to name
 	Text string            // in words that follow the certificate's name
 	Hint string            // what would make it right; "" if nothing is known
+	Err  error             // x509's error, or why x509 was not asked
 }
 
 // Judge verifies the certificate of a session for name, as the handshake does, and as Problem
@@ -79,7 +102,7 @@ func (c *Config) Judge(cs tls.ConnectionState, name string) Verdict {
 	if err != nil {
 		v.Err = err
 		for _, p := range err.problems {
-			v.Reasons = append(v.Reasons, Reason{p.cert, p.says, p.hint})
+			v.Reasons = append(v.Reasons, Reason{p.cert, p.says, p.hint, p.err})
 		}
 		return v
 	}

@@ -14,7 +14,6 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"os"
 	"strings"
 
 	"github.com/youmark/pkcs8"
@@ -32,11 +31,11 @@ func (c *Config) loadKeys(s *Settings) error {
 	case s.CertFile == "":
 		return errors.New("--x509keyfile needs --x509certfile; a file that holds both is given twice")
 	}
-	chain, err := readChain(s.CertFile)
+	chain, err := s.readChain(s.CertFile)
 	if err != nil {
 		return fmt.Errorf("--x509certfile %s: %w", pathText(s.CertFile), err)
 	}
-	key, err := readKey(s.KeyFile, s.Passphrase)
+	key, err := s.readKey(s.KeyFile)
 	if err != nil {
 		return fmt.Errorf("--x509keyfile %s: %w", pathText(s.KeyFile), err)
 	}
@@ -54,8 +53,8 @@ func (c *Config) loadKeys(s *Settings) error {
 }
 
 // readChain reads a certificate and those that follow it. All have to be readable.
-func readChain(path string) ([]*x509.Certificate, error) {
-	data, err := os.ReadFile(path)
+func (s *Settings) readChain(path string) ([]*x509.Certificate, error) {
+	data, err := s.readFile(path)
 	if err != nil {
 		return nil, withoutPath(err)
 	}
@@ -86,8 +85,8 @@ func matches(chain []*x509.Certificate, key crypto.Signer) error {
 
 // readKey reads the first key in a file, and asks for its passphrase if it has one. No
 // error of it shows more of the file than the types of its PEM blocks.
-func readKey(path string, ask func(string) ([]byte, error)) (crypto.Signer, error) {
-	data, err := os.ReadFile(path)
+func (s *Settings) readKey(path string) (crypto.Signer, error) {
+	data, err := s.readFile(path)
 	if err != nil {
 		return nil, withoutPath(err)
 	}
@@ -102,10 +101,10 @@ func readKey(path string, ask func(string) ([]byte, error)) (crypto.Signer, erro
 	der := block.Bytes
 	defer clear(der)
 	if encrypted(block) {
-		if ask == nil {
+		if s.Passphrase == nil {
 			return nil, errors.New("the key is encrypted, and there is nobody to ask for its passphrase")
 		}
-		passphrase, err := ask(path)
+		passphrase, err := s.Passphrase(path)
 		if err != nil {
 			return nil, fmt.Errorf("the key is encrypted, and asking for its passphrase failed: %w", err)
 		}

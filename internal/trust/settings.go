@@ -50,6 +50,11 @@ type Settings struct {
 	// order means nothing. Empty: Go's default.
 	Groups string
 
+	// DER tells that the files above hold one certificate or key each, in DER.
+	DER bool
+	// NoRoots leaves the system's roots out though CAFiles is empty: nothing is trusted.
+	NoRoots bool
+
 	// Passphrase asks the person for the passphrase of an encrypted key file. What it
 	// returns is overwritten after use. Nil: there is nobody to ask.
 	Passphrase func(file string) ([]byte, error)
@@ -62,9 +67,10 @@ type Config struct {
 	verifyName string
 	insecure   bool
 	alpn       []string
-	anchors    []anchor       // nil: the system's roots
-	roots      *x509.CertPool // the anchors; nil: the system's roots
-	look       *Look          // of Inspect
+	anchors    []anchor                              // nil: the system's roots
+	roots      *x509.CertPool                        // the anchors; nil: the system's roots
+	look       *Look                                 // of Inspect
+	change     func(config *tls.Config, name string) // of Changed
 }
 
 // Load checks the settings and reads the files. Every error is a fault of the command
@@ -112,6 +118,9 @@ func (c *Config) Client(name string, alpn []string) *tls.Config {
 	}
 	if c.look != nil {
 		c.watch(config, name)
+	}
+	if c.change != nil {
+		c.change(config, name)
 	}
 	return config
 }
