@@ -111,6 +111,9 @@ func (c *connection) download(splice bool) error {
 	switch {
 	case err == nil:
 		c.client.(end).CloseWrite()
+		if c.session != nil && c.sent.Load() == 0 {
+			c.server.(end).CloseWrite() // it carries one direction, and the server may wait for the answer
+		}
 		return nil
 	case writing:
 		return fmt.Errorf("client: %w", err)

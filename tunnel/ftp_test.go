@@ -221,6 +221,10 @@ func TestFTPPassive(t *testing.T) {
 		t.Error("the session is not resumed")
 	}
 	io.WriteString(server, "a file")
+	server.CloseWrite()
+	if got, err := io.ReadAll(server); len(got) > 0 || err != nil { // though the client has not closed
+		t.Errorf("%q, %v", got, err)
+	}
 	server.Close()
 	f.server.say("226 done")
 	if got, err := io.ReadAll(client); string(got) != "a file" || err != nil {
