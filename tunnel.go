@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/urfave/cli/v2"
 
 	"tlsup/internal/connect"
@@ -63,16 +64,19 @@ func (p *program) tunnel(c *cli.Context) error {
 	return context.Cause(c.Context)
 }
 
-// open opens the listeners.
-func (pl *tunnelPlan) open() (err error) {
-	for i := range pl.server.Pairs {
-		pair := &pl.server.Pairs[i]
-		if pair.Listener, err = pl.places[i].Listen(pl.mode); err != nil {
-			return &connect.Error{Target: quote.Escape(pl.listen[i]), Step: connect.Listen, Err: err}
-		}
+// open opens the listeners. A pair of whose LISTEN there are several becomes as many pairs.
+func (pl *tunnelPlan) open() error {
+	listeners, opened, err := tunnel.Listen(pl.places, pl.mode)
+	if err != nil {
+		return &connect.Error{Target: quote.Escape(pl.listen[opened]), Step: connect.Listen, Err: err}
 	}
-	for _, pair := range pl.server.Pairs {
-		pl.log.Info("listening", "listen", tunnel.Address(pair.Listener.Addr()), "target", pair.Target.Address())
+	pairs := pl.server.Pairs
+	pl.server.Pairs = nil
+	for i, pair := range pairs {
+		for _, pair.Listener = range listeners[i] {
+			pl.server.Pairs = append(pl.server.Pairs, pair)
+			pl.log.Info("listening", "listen", tunnel.Address(pair.Listener.Addr()), "target", pair.Target.Address())
+		}
 	}
 	return nil
 }
@@ -90,7 +94,12 @@ func (p *program) serve(stop, now context.Context, pl *tunnelPlan) error {
 	now, cut := context.WithCancel(now)
 	defer cut()
 	p.again.Store(&cut)
-	defer context.AfterFunc(stop, func() { pl.log.Info("stopping", "drain", pl.server.Drain) })()
+	defer context.AfterFunc(stop, func() {
+		pl.notify(daemon.SdNotifyStopping)
+		pl.log.Info("stopping", "drain", pl.server.Drain)
+	})()
+	defer pl.watchdog()()
+	pl.notify(daemon.SdNotifyReady)
 	if err := pl.server.Serve(stop, now); !errors.Is(err, tunnel.ErrCutOff) {
 		return err
 	}

@@ -67,6 +67,9 @@ func (p *program) tunnelPlan(c *cli.Context) (*tunnelPlan, error) {
 		}
 		pl.places = append(pl.places, place)
 	}
+	if err := tunnel.CheckPlaces(pl.places); err != nil {
+		return nil, usageError{err}
+	}
 	if err := pl.limits(c); err != nil {
 		return nil, err
 	}

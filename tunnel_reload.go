@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"syscall"
 
+	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/urfave/cli/v2"
 
 	"tlsup/internal/connect"
@@ -113,6 +115,8 @@ func (p *program) reloadAtHangup(ctx context.Context, pl *tunnelPlan) {
 
 // reload reads the identities again, and says how that went.
 func (pl *tunnelPlan) reload() {
+	pl.notify(daemon.SdNotifyReloading, strings.TrimSpace(daemon.SdNotifyMonotonicUsec()))
+	defer pl.notify(daemon.SdNotifyReady)
 	switch err := pl.identities.readAgain(); {
 	case err != nil:
 		pl.log.Error("can't read certificates again, those that were read before stay in use", "error", err)

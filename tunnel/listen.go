@@ -22,13 +22,16 @@ var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interv
 type Place struct{ network, address string }
 
 // ParsePlace reads "[ADDR:]PORT", which is on loopback without ADDR and on a free port for port
-// 0, or "unix:PATH".
+// 0, "unix:PATH", or "systemd:" with perhaps the name of sockets that the service manager opens.
 func ParsePlace(where string) (Place, error) {
 	if path, ok := strings.CutPrefix(where, "unix:"); ok {
 		if path == "" {
 			return Place{}, errors.New("a Unix socket is unix:PATH")
 		}
 		return Place{"unix", path}, nil
+	}
+	if name, ok := strings.CutPrefix(where, activated+":"); ok {
+		return Place{activated, name}, nil
 	}
 	address := where
 	if !strings.Contains(where, ":") {
@@ -37,7 +40,7 @@ func ParsePlace(where string) (Place, error) {
 	host, port, err := net.SplitHostPort(address)
 	switch {
 	case err != nil || port == "":
-		return Place{}, errors.New("it is neither [ADDR:]PORT nor unix:PATH")
+		return Place{}, errors.New("it is neither [ADDR:]PORT nor unix:PATH nor systemd:[NAME]")
 	case host == "":
 		return Place{}, fmt.Errorf("no address before the colon: %s is loopback's port, 0.0.0.0:%s that of all addresses", port, port)
 	}
@@ -47,7 +50,7 @@ func ParsePlace(where string) (Place, error) {
 	return Place{"tcp", address}, nil
 }
 
-// Listen opens a listener. A socket file gets the permissions mode, 0 for those that the process
+// Listen opens a listener, unless it is the service manager's to open. A socket file gets the permissions mode, 0 for those that the process
 // gives; one that nobody listens on is replaced.
 func (p Place) Listen(mode fs.FileMode) (net.Listener, error) {
 	if p.network == "unix" {

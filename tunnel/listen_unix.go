@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // listenWithMode makes the socket in a folder that nobody else can enter, and moves it to its
@@ -29,8 +31,8 @@ func listenWithMode(path string, mode fs.FileMode) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	unix := l.(*net.UnixListener)
-	unix.SetUnlinkOnClose(false)
+	socket := l.(*net.UnixListener)
+	socket.SetUnlinkOnClose(false)
 	if err = os.Chmod(temporary, mode); err == nil {
 		err = os.Rename(temporary, path)
 	}
@@ -38,7 +40,7 @@ func listenWithMode(path string, mode fs.FileMode) (net.Listener, error) {
 		l.Close()
 		return nil, err
 	}
-	return &movedListener{unix, path}, nil
+	return &movedListener{socket, path}, nil
 }
 
 // movedListener is a listener whose socket has another name than it was made with.
@@ -55,4 +57,10 @@ func (l *movedListener) Close() error {
 		err = os.Remove(l.path)
 	}
 	return err
+}
+
+// accepts reports whether a socket is a listener's.
+func accepts(f *os.File) bool {
+	on, err := unix.GetsockoptInt(int(f.Fd()), unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+	return err != nil || on != 0
 }

@@ -60,8 +60,9 @@ type Server struct {
 	// Log is told of each connection's opening and end.
 	Log *slog.Logger
 
-	number atomic.Uint64 // of the connection, for the log
-	open   sync.WaitGroup
+	number       atomic.Uint64 // of the connection, for the log
+	acceptFailed atomic.Int64  // when accepting failed last, in nanoseconds of Unix time
+	open         sync.WaitGroup
 }
 
 // ErrCutOff tells that connections were open when the time to drain had passed.
@@ -134,6 +135,12 @@ const (
 	lastBackoff  = time.Second
 )
 
+// Accepting reports whether new connections can be accepted: it has not failed of late. At the limit
+// of MaxConnections they wait, which is no failure.
+func (s *Server) Accepting() bool {
+	return time.Since(time.Unix(0, s.acceptFailed.Load())) > 2*lastBackoff
+}
+
 // accept serves a pair's connections until stop ends.
 func (s *Server) accept(stop, conns context.Context, pair *Pair) error {
 	log := s.Log.With("listen", Address(pair.Listener.Addr()))
@@ -155,6 +162,7 @@ func (s *Server) accept(stop, conns context.Context, pair *Pair) error {
 		case !mayRecover(err):
 			return &listenError{fmt.Errorf("%s: accept: %w", Address(pair.Listener.Addr()), err)}
 		default:
+			s.acceptFailed.Store(time.Now().UnixNano())
 			if backoff = min(max(2*backoff, firstBackoff), lastBackoff); backoff == firstBackoff {
 				log.Error("accept fails, trying again", "error", err)
 			}

@@ -491,6 +491,13 @@ func TestAcceptRecovers(t *testing.T) {
 		t.Error(line, err)
 	}
 	b.journal.await(t, "accept works again", 1)
+	if b.acceptFailed.Load() == 0 {
+		t.Error("the watchdog would not know of it")
+	}
+	b.acceptFailed.Store(time.Now().Add(time.Hour).UnixNano()) // lately, for a while
+	if b.Accepting() {
+		t.Error("the watchdog would be told that accepting works")
+	}
 	if n := b.journal.count("accept fails, trying again"); n != 1 {
 		t.Errorf("said %d times", n)
 	}
