@@ -26,6 +26,7 @@ func TestAutoSilent(t *testing.T) {
 		{1433, "mssql", "\x12\x01", nil},
 		{1344, "icap", "OPTIONS ", nil},
 		{3868, "diameter", "\x01\x00", nil},
+		{88, "kerberos", "\x80\x00", nil},
 		{33060, "mysqlx", "\x14\x00", nil},
 		{4321, "", "", ErrUnknown},
 		{0, "", "", ErrUnknown}, // no port at all, as beep has none
