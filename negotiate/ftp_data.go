@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -29,8 +30,8 @@ type ftpData struct {
 	listener net.Listener
 	peer     netip.Addr // who may connect
 	link     ftpLink
-	used     bool // a transfer uses it
-	drop     context.CancelFunc
+	used     bool   // a transfer uses it
+	drop     func() // ends it
 }
 
 // ftpLink leads from a connection to a data port to the two ends to copy between. It closes accepted
@@ -45,19 +46,25 @@ var (
 
 // listen opens a data port in place of the one before.
 func (c *ftpControl) listen(local, peer netip.Addr, link ftpLink) (netip.AddrPort, error) {
-	if !c.takeData() {
+	c.replaceData(nil)
+	if c.open.Add(1) > maxFTPData {
+		c.open.Add(-1)
 		return netip.AddrPort{}, errTooMany
 	}
+	free := sync.OnceFunc(func() { c.open.Add(-1) })
 	listener, err := net.Listen("tcp", netip.AddrPortFrom(local, 0).String())
 	if err != nil {
-		c.giveData()
+		free()
 		return netip.AddrPort{}, err
 	}
-	dropped, drop := context.WithCancel(context.Background())
+	dropped, cancel := context.WithCancel(context.Background())
+	drop := func() {
+		cancel()
+		free()
+	}
 	d := &ftpData{listener: listener, peer: peer, link: link, drop: drop}
 	c.replaceData(d)
 	c.l.Go(func(ctx context.Context) error {
-		defer c.giveData()
 		defer drop()
 		ctx, cancel := context.WithCancelCause(ctx)
 		defer cancel(nil)
@@ -70,23 +77,6 @@ func (c *ftpControl) listen(local, peer netip.Addr, link ftpLink) (netip.AddrPor
 	})
 	bound, _ := netip.ParseAddrPort(listener.Addr().String())
 	return netip.AddrPortFrom(local, bound.Port()), nil
-}
-
-// takeData counts a data connection that is to be opened, and reports whether it may be.
-func (c *ftpControl) takeData() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.open == maxFTPData {
-		return false
-	}
-	c.open++
-	return true
-}
-
-func (c *ftpControl) giveData() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.open--
 }
 
 // replaceData makes d the data connection of the next transfer. The one before goes on if a transfer

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // FTP behind a tunnel. The client's side of it is in the clear and knows no TLS; the server's is
@@ -121,7 +122,8 @@ type ftpControl struct {
 	owed    []ftpCommand // whose final reply the client does not have yet
 	ended   bool         // there will be no more replies
 	data    *ftpData     // that the next transfer will use; nil for none
-	open    int          // data ports and connections
+
+	open atomic.Int32 // data ports and connections
 
 	// Of the goroutine that carries commands.
 	pass []byte        // to be passed on

@@ -15,6 +15,10 @@
 //	server can't be written to  what it still says is passed on, for five seconds at most
 //	nothing moves for Idle      both are cut
 //	the server stops            both are cut, after the time to drain
+//
+// Further connections that a protocol opens beside the session, for a file, carry bytes in one
+// direction. A file that the server cuts is never whole to the client, and one that the client cuts
+// is reset to the server. They are cut when the session fails.
 package tunnel
 
 import (
