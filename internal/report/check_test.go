@@ -13,6 +13,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -302,6 +303,22 @@ func TestExpiry(t *testing.T) {
 	}
 	if text := textOf(t, r, Style{}); !strings.Contains(text, "FAILED\n") || !strings.Contains(text, "problem      certificate CN=") {
 		t.Error(text)
+	}
+}
+
+// A certificate of many names is cut for a person alone.
+func TestManyNames(t *testing.T) {
+	ca := must[*testca.CA](t)(testca.New("root"))
+	names := []string{testserver.Host}
+	for i := range 499 {
+		names = append(names, fmt.Sprintf("%d.example.org", i))
+	}
+	leaf := must[tls.Certificate](t)(ca.Issue(names, nil))
+	s := start(t, "imaps", func(c *tls.Config) { c.Certificates = []tls.Certificate{leaf} })
+	s.trust.CAFiles = []string{file(t, ca.PEM())}
+	r := s.check(t, Options{})
+	if text := textOf(t, r, Style{}); len(r.Chain[0].Names) != 500 || !strings.Contains(text, ", 18.example.org and 480 more\n") {
+		t.Errorf("%d names in\n%s", len(r.Chain[0].Names), text)
 	}
 }
 

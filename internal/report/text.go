@@ -292,7 +292,7 @@ func (r *Report) certificates(p *page) {
 		fmt.Fprintf(&p.b, "%s ", p.paint(bold, fmt.Sprintf("%d", i)))
 		p.words(bold, c.Subject+" ("+kind+")", 2, labelWidth)
 		if len(c.Names) > 0 {
-			p.row("names", plain, strings.Join(c.Names, ", "))
+			p.row("names", plain, some(c.Names))
 		}
 		issuer := c.Issuer
 		if c.SelfSigned {
@@ -305,6 +305,15 @@ func (r *Report) certificates(p *page) {
 		p.row("SHA-256", plain, c.SHA256)
 		p.row("pin", plain, c.Pin)
 	}
+}
+
+// some joins names, of which there may be hundreds.
+func some(names []string) string {
+	const most = 20
+	if len(names) <= most+1 {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }
 
 // String is the key for a person: the curve says how many bits it has.
