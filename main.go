@@ -33,6 +33,9 @@ func run(args []string, stdin, stdout, stderr *os.File) int {
 	defer cancel(nil)
 	p := &program{stdin: stdin, stdout: stdout, message: message{stderr}}
 	p.watchSignals(cancel)
+	if rest, ok := asGnutls(args); ok {
+		return p.gnutls(ctx, rest)
+	}
 	err := p.main(ctx, args[1:])
 	p.message.failure(err)
 	return status(err)

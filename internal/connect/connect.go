@@ -241,6 +241,8 @@ func (t Target) dialError(ctx context.Context, err error) error {
 	case errors.As(err, &missing):
 		e.Step, e.Err = Resolve, fmt.Errorf("%s has %s", quote.Escape(missing.Addr), missing.Err)
 		e.Hint = "-4 and -6 restrict the addresses that are tried"
+	case errors.As(err, &dns) && dns.IsNotFound:
+		e.Step, e.Err = Resolve, ErrNoHost
 	case errors.As(err, &dns):
 		e.Step, e.Err = Resolve, errors.New(quote.Escape(dns.Err))
 	default:
@@ -388,10 +390,10 @@ func (t Target) handshakeError(ctx context.Context, err error) error {
 	case errors.Is(ctx.Err(), context.Canceled):
 		return context.Cause(ctx)
 	case os.IsTimeout(err) || errors.Is(err, context.DeadlineExceeded):
-		e.Err = errors.New("no answer in time")
+		e.Err = ErrNoAnswer
 		e.Hint = t.portHint()
 	case isClosed(err):
-		e.Err = errors.New("server closed the connection in the handshake")
+		e.Err = ErrClosed
 		e.Hint = t.portHint()
 	case trust.IsVersion(err) && t.Protocol.MinVersion != 0:
 		e.Hint = fmt.Sprintf("%s is for %s and newer: the server has to allow it", t.Protocol.Name, tls.VersionName(t.Protocol.MinVersion))

@@ -1,6 +1,8 @@
 package connect
 
 import (
+	"errors"
+
 	"tlsup/negotiate"
 )
 
@@ -28,6 +30,13 @@ const (
 	StatusHandshake    = 5
 	StatusNotTrusted   = 6
 	StatusSignal       = 128 // plus the signal's number
+)
+
+// Reasons that a caller may want to tell apart.
+var (
+	ErrNoHost   = errors.New("no such host")                                  // at Resolve
+	ErrNoAnswer = errors.New("no answer in time")                             // at Handshake
+	ErrClosed   = errors.New("server closed the connection in the handshake") // at Handshake
 )
 
 // An Error tells at which step a run ended, why, and what to do.

@@ -71,6 +71,15 @@ func (c *Config) Anchors() int {
 	return len(pool.Subjects())
 }
 
+// OwnCertificates are how many certificates the client has for itself, its intermediates included.
+func (c *Config) OwnCertificates() int {
+	if c.shared.GetClientCertificate == nil {
+		return 0
+	}
+	own, _ := c.shared.GetClientCertificate(nil)
+	return len(own.Certificate)
+}
+
 // A Verdict tells what a certificate was verified against, or why it is not trusted.
 type Verdict struct {
 	Name string // that it had to be valid for

@@ -1,0 +1,455 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"tlsup/internal/connect"
+	"tlsup/internal/gnutls"
+	"tlsup/internal/quote"
+	"tlsup/internal/record"
+	"tlsup/internal/trust"
+	"tlsup/negotiate"
+	"tlsup/pipe"
+)
+
+// prepare reads what the options name, and says how much that is.
+func (g *gnutlsRun) prepare(ctx context.Context) (err error) {
+	if g.line.Has("resume") && g.line.Has("starttls") {
+		return usagef("option --resume can't be used with --starttls")
+	}
+	if g.line.Has("fastopen") && !connect.HasFastOpen {
+		return &gnutls.UnsupportedError{Option: "fastopen", Why: " on this system"}
+	}
+	if err := g.openFiles(); err != nil {
+		return err
+	}
+	if err := g.parseTarget(); err != nil {
+		return err
+	}
+	if g.priority, err = gnutls.ParsePriority(g.priorityText()); err != nil {
+		return err
+	}
+	if err := g.loadTrust(ctx); err != nil {
+		return err
+	}
+	g.connect = connect.Options{
+		Network: "tcp", Name: g.line.Value("starttls-name"), Trust: g.trust, FastOpen: g.line.Has("fastopen"),
+		Under: g.under, Dialing: g.dialing,
+	}
+	if g.line.Has("resume") {
+		g.connect.Sessions = newTicketCache()
+	}
+	if g.line.Int("debug", 0) > 0 {
+		g.connect.Trace = func(l negotiate.Line) { g.complain("|<1>| %s", quote.Escape(l.String())) }
+	}
+	if err := g.connect.CheckTrust(g.target.Protocol); err != nil {
+		return err
+	}
+	check := &negotiate.Options{Host: g.target.ServerName(), Name: g.connect.Name}
+	return optionError(g.target.Protocol.Check(check))
+}
+
+// openFiles opens all that is written to.
+func (g *gnutlsRun) openFiles() (err error) {
+	if g.line.Has("logfile") {
+		if g.log, err = openGnutlsFile(g.line.Value("logfile")); err != nil || g.log == nil {
+			g.complain("Unable to open '%s'!", quote.Escape(g.line.Value("logfile")))
+			return reportedError(1)
+		}
+	}
+	if g.files.client, err = openGnutlsFile(g.line.Value("save-client-trace")); err != nil {
+		return err
+	}
+	if g.files.server, err = openGnutlsFile(g.line.Value("save-server-trace")); err != nil {
+		return err
+	}
+	keys := g.line.Value("sslkeylogfile")
+	if keys == "" {
+		keys = os.Getenv("SSLKEYLOGFILE")
+	}
+	if keys == "" {
+		return nil
+	}
+	g.files.keys, err = os.OpenFile(keys, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	return err
+}
+
+// parseTarget reads the first operand; others count for nothing there. A port in it wins over
+// --port.
+func (g *gnutlsRun) parseTarget() error {
+	protocol := negotiate.TLS()
+	if g.line.Has("starttls-proto") {
+		name := g.line.Value("starttls-proto")
+		var err error
+		if protocol, err = connect.FindProtocol(gnutls.ProtocolName(name)); err != nil {
+			g.complain("unknown protocol '%s'", quote.Escape(name))
+			return reportedError(1)
+		}
+	}
+	operand := strings.TrimSuffix(g.line.Operands[0], ".")
+	t, err := connect.ParseTarget(operand, "", protocol)
+	port := strconv.Itoa(t.Port)
+	if given := g.line.Value("port"); given != "" && (err != nil || !t.PortGiven) {
+		t, err = connect.ParseTarget(operand, given, protocol)
+		port = given
+	}
+	g.target, g.where = t, quote.Escape(t.Host+":"+port)
+	return err
+}
+
+// loadTrust reads certificates and keys, and says how many.
+func (g *gnutlsRun) loadTrust(ctx context.Context) error {
+	l := g.line
+	s := trust.Settings{
+		CertFile: l.Value("x509certfile"), KeyFile: l.Value("x509keyfile"), DER: l.Has("x509fmtder"),
+		VerifyName: l.Value("verify-hostname"),
+		Insecure:   l.Has("insecure") || l.No("ca-verification"),
+		NoRoots:    l.Has("insecure"),
+		TLSMin:     "1.0",
+		ALPN:       l.Values("alpn"),
+		Passphrase: func(file string) ([]byte, error) { return askPassphrase(ctx, file) },
+	}
+	if l.Has("x509cafile") {
+		s.CAFiles = []string{l.Value("x509cafile")}
+	}
+	if s.CertFile == "" {
+		s.KeyFile = "" // a key alone is no fault there
+	}
+	if s.ALPN == nil {
+		s.ALPN = []string{""} // none, whatever the protocol has
+	}
+	switch sni := l.Value("sni-hostname"); {
+	case l.Has("disable-sni"):
+		s.SNI = new(string)
+	case l.Has("sni-hostname"):
+		s.SNI = &sni
+	}
+	config, err := trust.Load(s)
+	if err != nil {
+		return err
+	}
+	g.say("Processed %d CA certificate(s).\n", config.Anchors())
+	if s.CertFile != "" {
+		g.say("Processed %d client X.509 certificates...\n", config.OwnCertificates())
+	}
+	offer := trust.Offer{Min: g.priority.Min, Max: g.priority.Max, Suites: g.priority.Suites, Groups: g.priority.Groups}
+	if l.Has("single-key-share") {
+		offer.Groups = gnutls.SingleShare(offer.Groups)
+	}
+	if g.target.Protocol.MinVersion == tls.VersionTLS13 {
+		offer.Suites = nil // those before can't be used
+	}
+	g.trust = config.Offering(offer).Changed(g.change)
+	return nil
+}
+
+// change makes the settings of a connection tell what is seen in its handshake.
+func (g *gnutlsRun) change(config *tls.Config, name string) {
+	block := &gnutls.Block{Verbose: g.line.Has("verbose"), PrintCert: g.line.Has("print-cert")}
+	g.block = block
+	config.SessionTicketsDisabled = g.line.Has("noticket") || g.priority.NoTickets
+	config.KeyLogWriter = g.files.keys
+	verify := config.VerifyConnection
+	config.VerifyConnection = func(cs tls.ConnectionState) error {
+		if file := g.line.Value("save-cert"); file != "" {
+			if err := os.WriteFile(file, gnutls.EncodePEM(cs.PeerCertificates...), 0o644); err != nil {
+				return err
+			}
+		}
+		block.Certificates(cs)
+		if !g.line.No("ca-verification") && !cs.DidResume {
+			verdict := g.trust.Judge(cs, name)
+			var errs []error
+			for _, reason := range verdict.Reasons {
+				errs = append(errs, reason.Err)
+			}
+			block.Status(verdict.Err == nil, errs)
+		}
+		return verify(cs)
+	}
+	own := config.GetClientCertificate
+	config.GetClientCertificate = func(info *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		cert := new(tls.Certificate)
+		if own != nil {
+			var err error
+			if cert, err = own(info); err != nil {
+				return nil, err
+			}
+		}
+		block.Asked(info, len(cert.Certificate))
+		return cert, nil
+	}
+}
+
+// dialing tells of an address that is tried.
+func (g *gnutlsRun) dialing(address string) {
+	if host, port, err := net.SplitHostPort(address); err == nil {
+		address = host + ":" + port
+	}
+	g.dialed = quote.Escape(address)
+	g.say("Connecting to '%s'...\n", g.dialed)
+}
+
+// dial connects.
+func (g *gnutlsRun) dial(ctx context.Context) (net.Conn, error) {
+	g.say("Resolving '%s'...\n", g.where)
+	conn, _, err := connect.Connect(ctx, g.target, &g.connect)
+	return conn, err
+}
+
+// open connects, upgrades and shakes hands.
+func (g *gnutlsRun) open(ctx context.Context) (*connect.Session, error) {
+	conn, err := g.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	limited, stop := context.WithTimeout(ctx, gnutlsUpgrade+gnutlsHandshake)
+	defer stop()
+	session, err := connect.Begin(limited, conn, g.target, &g.connect)
+	if err != nil {
+		conn.Close()
+		return nil, g.handshakeFailed(err)
+	}
+	return session, nil
+}
+
+// startTLS shakes hands on a connection that was in the clear.
+func (g *gnutlsRun) startTLS(ctx context.Context, conn net.Conn) (*connect.Session, error) {
+	g.started = true
+	g.complain("*** Starting TLS handshake")
+	limited, stop := context.WithTimeout(ctx, gnutlsHandshake)
+	defer stop()
+	up := negotiate.GoAhead(conn)
+	up.ServerName = g.target.ServerName()
+	session, err := connect.Secure(limited, up, g.target, &g.connect)
+	if err != nil {
+		return nil, g.handshakeFailed(err)
+	}
+	g.log.Write(g.describe(session))
+	return session, nil
+}
+
+// describe returns what is said about a session that has begun, and saves what is to be saved.
+func (g *gnutlsRun) describe(session *connect.Session) []byte {
+	block := bytes.NewBuffer(g.block.Done(session.TLS, g.hello.ID()))
+	cs := session.TLS.ConnectionState()
+	if label := g.line.Value("keymatexport"); label != "" {
+		material, err := cs.ExportKeyingMaterial(label, nil, g.line.Int("keymatexportsize", 20))
+		if err != nil {
+			g.complain("Error exporting keying material: %v", err)
+		} else {
+			fmt.Fprintf(block, "- Key material: %x\n", material)
+		}
+	}
+	if err := g.saveOCSP(cs.OCSPResponse); err != nil {
+		g.complain("%s: %s", gnutls.Name, reason(err))
+	}
+	return block.Bytes()
+}
+
+// saveOCSP saves a response that was stapled.
+func (g *gnutlsRun) saveOCSP(response []byte) error {
+	single, multi := g.line.Value("save-ocsp"), g.line.Value("save-ocsp-multi")
+	switch {
+	case single == "" && multi == "":
+		return nil
+	case len(response) == 0:
+		g.complain("no OCSP response for certificate 0")
+		return nil
+	case single != "":
+		return os.WriteFile(single, response, 0o644)
+	}
+	return os.WriteFile(multi, pem.EncodeToMemory(&pem.Block{Type: "OCSP RESPONSE", Bytes: response}), 0o644)
+}
+
+// Bounds of the wait for the ticket of TLS 1.3.
+const (
+	ticketSoon  = time.Second
+	ticketAtAll = 30 * time.Second // with --waitresumption
+)
+
+// resume ends the session, and begins another with its keys.
+func (g *gnutlsRun) resume(ctx context.Context, session *connect.Session) (*connect.Session, error) {
+	g.takeTicket(session)
+	g.say("- Disconnecting\n")
+	session.Close()
+	g.say("\n\n- Connecting again- trying to resume previous session\n")
+	session, err := g.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	verdict := "*** This is a resumed session"
+	if !session.TLS.ConnectionState().DidResume {
+		verdict = "*** This is NOT a resumed session"
+	}
+	g.say("%s- Resume Handshake was completed\n%s\n", g.describe(session), verdict)
+	return session, nil
+}
+
+// takeTicket reads until the server has sent a ticket, which in TLS 1.3 it does behind the
+// handshake. What else it says is lost.
+func (g *gnutlsRun) takeTicket(session *connect.Session) {
+	if session.TLS.ConnectionState().Version < tls.VersionTLS13 {
+		return
+	}
+	wait := ticketSoon
+	if g.line.Has("waitresumption") {
+		wait = ticketAtAll
+	}
+	session.SetReadDeadline(time.Now().Add(wait))
+	tickets := g.connect.Sessions.(*ticketCache)
+	tickets.onPut(func() { session.SetReadDeadline(time.Unix(1, 0)) })
+	defer tickets.onPut(nil)
+	io.CopyBuffer(io.Discard, struct{ io.Reader }{session}, make([]byte, 32<<10))
+}
+
+// A ticketCache keeps sessions, and tells when one comes.
+type ticketCache struct {
+	tls.ClientSessionCache
+	mu  sync.Mutex
+	has bool
+	put func()
+}
+
+func newTicketCache() *ticketCache { return &ticketCache{ClientSessionCache: connect.NewSessions()} }
+
+// Put keeps a session, or forgets one.
+func (c *ticketCache) Put(key string, s *tls.ClientSessionState) {
+	c.ClientSessionCache.Put(key, s)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.has = s != nil
+	if c.has && c.put != nil {
+		c.put()
+	}
+}
+
+// onPut has f called when a session comes, or now if one has come.
+func (c *ticketCache) onPut(f func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.put = f
+	if c.has && f != nil {
+		f()
+	}
+}
+
+// under watches what the handshake runs on.
+func (g *gnutlsRun) under(conn net.Conn) net.Conn {
+	g.hello = new(gnutls.Hello)
+	return &gnutlsWire{conn, g.hello, g.files}
+}
+
+// gnutlsWire is the connection below TLS.
+type gnutlsWire struct {
+	net.Conn
+	hello *gnutls.Hello
+	files gnutlsFiles
+}
+
+func (c *gnutlsWire) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.hello.Take(p[:n])
+	if c.files.server != nil {
+		c.files.server.Write(p[:n])
+	}
+	return n, err
+}
+
+func (c *gnutlsWire) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	if c.files.client != nil {
+		c.files.client.Write(p[:n])
+	}
+	return n, err
+}
+
+// watched is a session as the pipe sees it.
+func (g *gnutlsRun) watched(session *connect.Session) pipe.Conn {
+	return &gnutlsConn{Conn: session, run: g, most: g.line.Int("recordsize", 0)}
+}
+
+// gnutlsConn notes how a session ends, and does not wait forever for its end.
+type gnutlsConn struct {
+	pipe.Conn
+	run   *gnutlsRun
+	most  int         // bytes in a record; 0: no bound
+	ended atomic.Bool // our close_notify was sent
+}
+
+func (c *gnutlsConn) Read(p []byte) (int, error) {
+	if c.ended.Load() {
+		c.SetReadDeadline(time.Now().Add(gnutlsSilence))
+	}
+	n, err := c.Conn.Read(p)
+	if err == io.EOF || errors.Is(err, record.ErrCut) {
+		c.run.peerDone.Store(true)
+	}
+	return n, err
+}
+
+func (c *gnutlsConn) Write(p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		piece := p[n:]
+		if c.most > 0 {
+			piece = piece[:min(c.most, len(piece))]
+		}
+		var m int
+		m, err = c.Conn.Write(piece)
+		n += m
+	}
+	c.run.sent(n)
+	return n, err
+}
+
+func (c *gnutlsConn) CloseWrite() error {
+	err := c.Conn.CloseWrite()
+	c.ended.Store(true)
+	c.SetReadDeadline(time.Now().Add(gnutlsSilence))
+	return err
+}
+
+// sent tells how much was sent, with -V.
+func (g *gnutlsRun) sent(n int) {
+	if g.line.Has("verbose") {
+		g.say("- Sent: %d bytes\n", n)
+	}
+}
+
+// gnutlsClear is the connection of manual mode before TLS.
+type gnutlsClear struct {
+	net.Conn
+	run *gnutlsRun
+}
+
+func (c gnutlsClear) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	c.run.sent(n)
+	return n, err
+}
+
+// gnutlsReceived is standard output with -V: in front of each piece stands its length.
+type gnutlsReceived struct{ run *gnutlsRun }
+
+func (r gnutlsReceived) Write(p []byte) (int, error) {
+	head := fmt.Sprintf("- Received[%d]: ", len(p))
+	if r.run.log != r.run.stdout {
+		r.run.say("%s", head)
+		return r.run.stdout.Write(p)
+	}
+	n, err := r.run.stdout.Write(append([]byte(head), p...))
+	return max(n-len(head), 0), err
+}
