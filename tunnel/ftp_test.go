@@ -493,7 +493,10 @@ func TestFTPNoTransfer(t *testing.T) {
 	for range 3 * 8 { // more than may be open at once
 		f.passive(f.peer.ca)
 	}
-	f.asks("NOOP", "200 fine")
+	_, server := f.connected("RETR a")
+	if !server.ConnectionState().DidResume {
+		t.Error("the session is lost with a handshake that was broken off")
+	}
 	if n := f.journal.count("failed beside the session"); n != 0 {
 		t.Errorf("%d failures", n)
 	}
