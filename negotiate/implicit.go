@@ -35,7 +35,8 @@ func init() {
 			Note: "Both sides begin with a hello in XML, up to ]]>]]>. The server wants a certificate of the client."},
 		{Name: "ntske", Family: Remote, Title: "keys for secure time (NTS-KE)",
 			Port: 4460, ALPN: []string{"ntske/1"}, Specs: []string{"RFC 8915"}, MinVersion: tls.VersionTLS13,
-			Note: "The client sends records, up to one that says End of Message, and the server answers likewise and closes."},
+			NoTunnel: "the client takes its keys from the TLS session",
+			Note:     "The client sends records, up to one that says End of Message, and the server answers likewise and closes."},
 		{Name: "radsec", Family: Remote, Title: "who may use a network (RADIUS)",
 			Port: 2083, Specs: []string{"RFC 6614"},
 			Note: "The client begins. What follows are packets as in RADIUS, with the shared secret \"radsec\"; " +

@@ -26,12 +26,13 @@ import (
 //	   0e d0 0000 1234 00
 //	   03 00 0800 02000000      RDP_NEG_FAILURE: SSL_NOT_ALLOWED_BY_SERVER
 var _ = register(&Protocol{
-	Name:    "rdp",
-	Family:  Remote,
-	Title:   "Windows desktops over the network (RDP)",
-	Port:    3389,
-	Specs:   []string{"MS-RDPBCGR"},
-	Upgrade: upgradeRDP,
+	Name:     "rdp",
+	Family:   Remote,
+	Title:    "Windows desktops over the network (RDP)",
+	Port:     3389,
+	Specs:    []string{"MS-RDPBCGR"},
+	Upgrade:  upgradeRDP,
+	NoTunnel: "CredSSP's login is bound to the TLS session, and the client repeats inside it what was asked for in the clear",
 	Remarks: []Remark{
 		{"C: X.224 Connection Request", "no cookie, so that nobody reads the user's name"},
 		{"S: X.224 Connection Confirm, RDP_NEG_RSP", "the go-ahead, if it names TLS or CredSSP; RDP_NEG_FAILURE refuses"},

@@ -21,12 +21,14 @@ var _ = register(&Protocol{
 	Specs:   []string{"Syncplay protocol"},
 	Lines:   true,
 	Upgrade: upgradeSyncplay,
+	Lead:    leadSyncplay,
 	Remarks: []Remark{
 		{`C: {"TLS"`, "the client speaks first; each line is an object of JSON"},
 		{`S: {"TLS"`, `the go-ahead, if startTLS is "true"; "false" refuses, an Error too`},
 	},
 	Note: "Inside TLS the server is silent until the client has said Hello, and tells then, again and again, where the film is. " +
-		"Syncplay's own client goes on in the clear when startTLS is refused; tlsup does not.",
+		"Syncplay's own client goes on in the clear when startTLS is refused; tlsup does not. " +
+		"In a tunnel that is what its client is told, and it goes on to the session.",
 })
 
 func upgradeSyncplay(c *Conn, _ *Options) error {
@@ -60,4 +62,23 @@ func syncplayMessage(line string) (kind string, body map[string]string) {
 	for kind, body = range messages {
 	}
 	return kind, body
+}
+
+// leadSyncplay refuses the client's own startTLS, which may be the first that it says: inside TLS the
+// server would take it up.
+func leadSyncplay(l *Local, _ *Conn) error {
+	for {
+		at := l.client.at
+		line, err := l.client.ReadLine()
+		if err != nil {
+			return err
+		}
+		if kind, body := syncplayMessage(line); kind != "TLS" || body["startTLS"] != "send" {
+			l.client.at = at // it is the server's
+			return nil
+		}
+		if err := l.client.WriteLine(`{"TLS": {"startTLS": "false"}}`); err != nil {
+			return err
+		}
+	}
 }

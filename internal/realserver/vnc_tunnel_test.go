@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 )
 
 // viewer runs TigerVNC's viewer on the desktop of a server of its own, and waits until its log has a
@@ -73,18 +72,6 @@ func TestVNCViewer(t *testing.T) {
 	}
 }
 
-// vncTunnelled is a connection with a tunnel.
-func vncTunnelled(t *testing.T, tu *tunnelling) *session {
-	t.Helper()
-	conn, err := net.Dial("tcp", tu.addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
-	conn.SetDeadline(time.Now().Add(limit))
-	return &session{t: t, conn: conn, r: bufio.NewReader(conn)}
-}
-
 // TestVNCTunnel holds sessions in each version of RFB that viewers know.
 func TestVNCTunnel(t *testing.T) {
 	t.Parallel()
@@ -93,7 +80,7 @@ func TestVNCTunnel(t *testing.T) {
 		tu := tunnelTo(t, s, "vnc", "0")
 		for _, version := range []string{"RFB 003.003\n", "RFB 003.007\n", "RFB 003.008\n"} {
 			t.Run(types+" "+version[:11], func(t *testing.T) {
-				vnc := vncTunnelled(t, tu)
+				vnc := throughTunnel(t, tu)
 				vnc.hear("RFB 003.008\n")
 				vnc.say(version)
 				if version == "RFB 003.003\n" {
@@ -128,7 +115,7 @@ func TestVNCPlain(t *testing.T) {
 	}
 	t.Run("login", func(t *testing.T) {
 		tu := tunnelTo(t, s, "vnc", "0", "--user", "root", "--password-file", password)
-		vnc := vncTunnelled(t, tu)
+		vnc := throughTunnel(t, tu)
 		vnc.hear("RFB 003.008\n")
 		vnc.say("RFB 003.003\n")
 		vnc.hear("\x00\x00\x00\x01")
@@ -137,7 +124,7 @@ func TestVNCPlain(t *testing.T) {
 	})
 	t.Run("refused", func(t *testing.T) {
 		tu := tunnelTo(t, s, "vnc", "0", "--user", "nobody", "--password-file", password)
-		vnc := vncTunnelled(t, tu)
+		vnc := throughTunnel(t, tu)
 		vnc.hear("RFB 003.008\n")
 		vnc.say("RFB 003.003\n")
 		vnc.hear("\x00\x00\x00\x00\x00\x00\x00")
@@ -147,7 +134,7 @@ func TestVNCPlain(t *testing.T) {
 	})
 	t.Run("no login", func(t *testing.T) {
 		tu := tunnelTo(t, s, "vnc", "0")
-		vnc := vncTunnelled(t, tu)
+		vnc := throughTunnel(t, tu)
 		vnc.hear("RFB 003.008\n")
 		vnc.say("RFB 003.008\n")
 		vnc.hear("which the tunnel has not been given.")
