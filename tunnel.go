@@ -23,6 +23,7 @@ func tunnelFlags() []cli.Flag {
 		&cli.StringFlag{Name: "unix-mode", Usage: "`MODE` of a Unix socket that is listened on, in octal"},
 		&cli.IntFlag{Name: "max-connections", Value: 1024, Usage: "`NUMBER` of connections that each listener may have open; new ones wait"},
 		&cli.GenericFlag{Name: "drain", Value: newSeconds(10 * time.Second), Usage: "when told to stop, give open connections `SECONDS` to end"},
+		&cli.StringFlag{Name: "metrics", Usage: "serve Prometheus' metrics, /healthz and /readyz over HTTP at `ADDR`, as [ADDR:]PORT or unix:PATH"},
 		&cli.StringFlag{Name: "log-format", Value: "text", Usage: "log in `FORMAT` text or json"},
 		&cli.BoolFlag{Name: "verbose", Aliases: []string{"v", "V"}, Usage: "log the cleartext exchange too"},
 	)
@@ -55,6 +56,11 @@ func (p *program) tunnel(c *cli.Context) error {
 	if err := pl.open(); err != nil {
 		return err
 	}
+	stop, err := pl.monitor()
+	if err != nil {
+		return err
+	}
+	defer stop()
 	if pl.command != nil {
 		return p.tunnelCommand(c.Context, pl)
 	}

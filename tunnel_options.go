@@ -1,11 +1,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,10 +29,14 @@ type tunnelPlan struct {
 	server   tunnel.Server // without its pairs
 	password string
 	log      *slog.Logger
-	command  *exec.Cmd // nil for none
+	command  *exec.Cmd     // nil for none
+	metrics  *tunnel.Place // nil for none
 
 	identities *identities
 }
+
+// idleOnStdio are the options that would do nothing where nothing is listened on.
+var idleOnStdio = []string{"drain", "max-connections", "metrics"}
 
 // tunnelPlan reads the options and operands of tunnel. It opens no connection.
 func (p *program) tunnelPlan(c *cli.Context) (*tunnelPlan, error) {
@@ -69,6 +75,21 @@ func (p *program) tunnelPlan(c *cli.Context) (*tunnelPlan, error) {
 	}
 	if err := tunnel.CheckPlaces(pl.places); err != nil {
 		return nil, usageError{err}
+	}
+	for _, name := range idleOnStdio {
+		if pl.listen[0] == onStdio && c.IsSet(name) {
+			return nil, usagef("option --%s can't be used with %s, one session on stdin and stdout", name, onStdio)
+		}
+	}
+	if c.IsSet("metrics") {
+		place, err := tunnel.ParsePlace(c.String("metrics"))
+		if err == nil && place.Activated() {
+			err = errors.New("the service manager's sockets are for clients")
+		}
+		if err != nil {
+			return nil, usagef("option --metrics %s: %w", quote.Short(c.String("metrics")), err)
+		}
+		pl.metrics = &place
 	}
 	if err := pl.limits(c); err != nil {
 		return nil, err
@@ -111,7 +132,7 @@ func (pl *tunnelPlan) limits(c *cli.Context) (err error) {
 	if err != nil || mode == 0 {
 		return usagef("option --unix-mode: %s is no mode like 660", quote.Short(c.String("unix-mode")))
 	}
-	for _, listen := range pl.listen {
+	for _, listen := range append(slices.Clone(pl.listen), c.String("metrics")) {
 		if strings.HasPrefix(listen, "unix:") {
 			pl.mode = fs.FileMode(mode)
 			return nil

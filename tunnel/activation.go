@@ -15,12 +15,15 @@ import (
 // activated is the network of a Place whose listeners the service manager opens.
 const activated = "systemd"
 
+// Activated reports whether the service manager opens the place's listeners.
+func (p Place) Activated() bool { return p.network == activated }
+
 // CheckPlaces reports whether the places can be listened on together: it has to be clear which of
 // the service manager's sockets each one means.
 func CheckPlaces(places []Place) error {
 	names := map[string]bool{}
 	for _, p := range places {
-		if p.network != activated {
+		if !p.Activated() {
 			continue
 		}
 		if names[p.address] || len(names) > 0 && (p.address == "" || names[""]) {
@@ -49,7 +52,7 @@ func Listen(places []Place, mode os.FileMode) (listeners [][]net.Listener, opene
 	}()
 	for _, p := range places {
 		var of []net.Listener
-		if p.network == activated {
+		if p.Activated() {
 			if handed == nil {
 				handed = takeSockets()
 			}

@@ -26,6 +26,7 @@ func (c *connection) goBeside(run func(ctx context.Context) error) {
 // joinBeside carries the bytes of a further connection.
 func (c *connection) joinBeside(ctx context.Context, client, server net.Conn) error {
 	d := &connection{accepted: client, client: client, server: server, session: c, began: time.Now(), log: c.log}
+	d.sent.all, d.received.all = c.sent.all, c.received.all
 	if s, ok := server.(interface{ Abort() error }); ok {
 		d.abortServer = s.Abort
 	}

@@ -42,10 +42,19 @@ type connection struct {
 	besides    context.Context // in which that runs
 	cutBesides context.CancelCauseFunc
 
-	sent, received atomic.Int64  // bytes to the server and from it
+	stats          *stats        // of the pair, nil for none
+	sent, received tally         // bytes to the server and from it
 	moved          atomic.Int64  // when a byte last moved, in nanoseconds since began
 	clientEnded    chan struct{} // closed when the client has ended its side
 	serverEnded    chan struct{} // closed when nothing more can come from the server
+}
+
+// count has the connection counted.
+func (c *connection) count() {
+	if c.stats != nil {
+		c.stats.begin()
+		c.sent.all, c.received.all = &c.stats.sent, &c.stats.received
+	}
 }
 
 // end is one end of a connection.
@@ -129,7 +138,7 @@ func (c *connection) download(splice bool) error {
 }
 
 // carry carries one direction, and tells whether it was dst that failed.
-func (c *connection) carry(dst, src net.Conn, count *atomic.Int64, splice bool) (writing bool, err error) {
+func (c *connection) carry(dst, src net.Conn, count *tally, splice bool) (writing bool, err error) {
 	if !splice {
 		return c.copy(dst, src, count)
 	}
@@ -139,7 +148,7 @@ func (c *connection) carry(dst, src net.Conn, count *atomic.Int64, splice bool) 
 }
 
 // copy copies to the end of src, and tells whether it was dst that failed.
-func (c *connection) copy(dst io.Writer, src io.Reader, count *atomic.Int64) (writing bool, err error) {
+func (c *connection) copy(dst io.Writer, src io.Reader, count *tally) (writing bool, err error) {
 	buf := make([]byte, smallBuffer)
 	for {
 		n, err := src.Read(buf)

@@ -133,3 +133,11 @@ func Address(a net.Addr) string {
 	}
 	return a.String()
 }
+
+// String is the place as it was written, but for what goes without saying.
+func (p Place) String() string {
+	if p.network == "tcp" {
+		return p.address
+	}
+	return p.network + ":" + p.address
+}

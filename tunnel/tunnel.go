@@ -47,6 +47,8 @@ type Pair struct {
 	User, Password string
 	// Raw: the upgrade alone is performed; the client speaks TLS itself.
 	Raw bool
+
+	stats *stats // nil without a Monitor
 }
 
 // A Server serves pairs until it is told to stop. Its fields are set before Serve.
@@ -66,6 +68,7 @@ type Server struct {
 
 	number       atomic.Uint64 // of the connection, for the log
 	acceptFailed atomic.Int64  // when accepting failed last, in nanoseconds of Unix time
+	stopping     atomic.Bool
 	open         sync.WaitGroup
 }
 
@@ -96,6 +99,7 @@ func (s *Server) Serve(stop, now context.Context) error {
 		context.AfterFunc(stop, func() { lastCall(pair.Listener) })
 	}
 	<-stop.Done()
+	s.stopping.Store(true)
 	listening.Wait()
 
 	drained := make(chan struct{})
@@ -167,6 +171,9 @@ func (s *Server) accept(stop, conns context.Context, pair *Pair) error {
 			return &listenError{fmt.Errorf("%s: accept: %w", Address(pair.Listener.Addr()), err)}
 		default:
 			s.acceptFailed.Store(time.Now().UnixNano())
+			if pair.stats != nil {
+				pair.stats.acceptErrors.Add(1)
+			}
 			if backoff = min(max(2*backoff, firstBackoff), lastBackoff); backoff == firstBackoff {
 				log.Error("accept fails, trying again", "error", err)
 			}
@@ -224,9 +231,11 @@ func (s *Server) ServeConn(ctx context.Context, pair *Pair, client net.Conn) err
 func (s *Server) serve(ctx context.Context, pair *Pair, client net.Conn) (err error) {
 	c := &connection{
 		accepted: client, client: client,
-		began: time.Now(),
-		log:   s.Log.With("id", s.number.Add(1), "client", Address(client.RemoteAddr()), "target", pair.Target.Address()),
+		began: time.Now(), stats: pair.stats,
+		log: s.Log.With("id", s.number.Add(1), "client", Address(client.RemoteAddr()), "target", pair.Target.Address()),
 	}
+	c.count()
+	defer c.stats.end()
 	defer func() {
 		if fault := recover(); fault != nil {
 			c.log.Error("fault in the tunnel, please report it", "panic", fault, "stack", string(debug.Stack()))
@@ -239,12 +248,14 @@ func (s *Server) serve(ctx context.Context, pair *Pair, client net.Conn) (err er
 	defer c.cutBesides(nil)
 	if err := s.connect(ctx, pair, c); err != nil {
 		c.failed(err)
+		c.stats.fail(err, "other")
 		client.Close()
 		return err
 	}
 	c.log.Info("opened", "took", time.Since(c.began).Round(time.Millisecond))
 	err = c.serve(ctx, s.Idle)
 	c.closed(err)
+	c.stats.fail(err, connect.Transfer)
 	return err
 }
 
@@ -258,6 +269,9 @@ func (s *Server) connect(ctx context.Context, pair *Pair, c *connection) error {
 	}
 	options := *pair.Options()
 	options.ProxySource = c.client.RemoteAddr()
+	if c.stats != nil {
+		options.Done = c.stats.timer(c.began)
+	}
 	if pair.Raw {
 		server, err := connect.OpenRaw(ctx, pair.Target, &options)
 		if err != nil {

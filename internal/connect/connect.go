@@ -58,6 +58,9 @@ type Options struct {
 	// FastOpen sends the first bytes with the connection's SYN (RFC 7413), where the system knows how
 	// (HasFastOpen).
 	FastOpen bool
+	// Done, if not nil, is called when the server is connected and upgraded (Upgrade), and
+	// behind the handshake (Handshake).
+	Done func(Step)
 	// Waiting, if not nil, is called once with a hint when a server that should upgrade has
 	// said nothing for a while.
 	Waiting func(hint string)
@@ -157,6 +160,7 @@ func upgrade(ctx context.Context, conn net.Conn, t Target, o *Options) (*negotia
 	if err != nil {
 		return nil, t.upgradeError(err)
 	}
+	o.done(Upgrade)
 	return up, nil
 }
 
@@ -296,6 +300,7 @@ func Secure(ctx context.Context, up *negotiate.Upgraded, t Target, o *Options) (
 	if err := tlsConn.HandshakeContext(ctx); err != nil {
 		return nil, t.handshakeError(ctx, err)
 	}
+	o.done(Handshake)
 	conn, err := up.Finish(ctx, tlsConn)
 	if err != nil {
 		return nil, t.upgradeError(err)
@@ -308,6 +313,12 @@ func Secure(ctx context.Context, up *negotiate.Upgraded, t Target, o *Options) (
 		return nil, t.upgradeError(err)
 	}
 	return s, nil
+}
+
+func (o *Options) done(step Step) {
+	if o.Done != nil {
+		o.Done(step)
+	}
 }
 
 // CheckTrust reports whether the TLS settings fit the protocol: nil, or an error that names the

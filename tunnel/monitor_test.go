@@ -1,0 +1,223 @@
+package tunnel
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+
+	"tlsup/internal/connect"
+	"tlsup/internal/testca"
+	"tlsup/negotiate"
+)
+
+// monitored starts a tunnel with a monitor.
+func monitored(t *testing.T, pair Pair) (*bench, *Monitor) {
+	t.Helper()
+	var m *Monitor
+	b := start(t, pair, func(s *Server) {
+		s.MaxConnections = 5
+		m = s.Monitor(`1.0 "beta"\`)
+	})
+	return b, m
+}
+
+// get asks a monitor.
+func get(m *Monitor, path string) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	m.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+	return w
+}
+
+// read has Prometheus' own parser read the metrics, and returns one of them, by its labels.
+func read(t *testing.T, m *Monitor, name string, labels ...string) *dto.Metric {
+	t.Helper()
+	w := get(m, "/metrics")
+	if w.Code != 200 || !strings.HasPrefix(w.Header().Get("Content-Type"), "text/plain; version=0.0.4") {
+		t.Fatal(w.Code, w.Header())
+	}
+	parser := expfmt.NewTextParser(model.LegacyValidation)
+	families, err := parser.TextToMetricFamilies(w.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, metric := range families[name].GetMetric() {
+		found := 0
+		for _, pair := range metric.Label {
+			for i := 0; i < len(labels); i += 2 {
+				if pair.GetName() == labels[i] && pair.GetValue() == labels[i+1] {
+					found += 2
+				}
+			}
+		}
+		if found == len(labels) {
+			return metric
+		}
+	}
+	t.Fatalf("no %s %v", name, labels)
+	return nil
+}
+
+// TestMetrics: a connection is counted while it is open and when it has ended.
+func TestMetrics(t *testing.T) {
+	p := newPeer(t)
+	b, m := monitored(t, p.pair(t))
+	labels := []string{"listen", b.addr, "target", negotiate.TLS().Name + "://" + b.Pairs[0].Target.Address()}
+	read(t, m, "tlsup_build_info", "version", `1.0 "beta"\`)
+	if got := read(t, m, "tlsup_connections_limit", labels...).Gauge.GetValue(); got != 5 {
+		t.Errorf("limit %v", got)
+	}
+	client := dial(t, b)
+	server := p.next(t)
+	b.journal.await(t, "opened", 1)
+	if got := read(t, m, "tlsup_connections_open", labels...).Gauge.GetValue(); got != 1 {
+		t.Errorf("%v open", got)
+	}
+	io.WriteString(client, "question")
+	if _, err := io.ReadFull(server, make([]byte, 8)); err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(server, "answer")
+	server.Close()
+	if _, err := io.ReadAll(client); err != nil {
+		t.Fatal(err)
+	}
+	client.Close()
+	b.journal.await(t, "closed", 1)
+	b.end(t)
+	for name, want := range map[string]float64{
+		"tlsup_connections_total": 1, "tlsup_sent_bytes_total": 8, "tlsup_received_bytes_total": 6, "tlsup_accept_failures_total": 0,
+	} {
+		if got := read(t, m, name, labels...).Counter.GetValue(); got != want {
+			t.Errorf("%s is %v, want %v", name, got, want)
+		}
+	}
+	if got := read(t, m, "tlsup_connections_open", labels...).Gauge.GetValue(); got != 0 {
+		t.Errorf("%v open", got)
+	}
+	for _, name := range []string{"tlsup_upgrade_seconds", "tlsup_handshake_seconds"} {
+		h := read(t, m, name, labels...).Histogram
+		last := h.Bucket[len(h.Bucket)-1]
+		if h.GetSampleCount() != 1 || h.GetSampleSum() <= 0 || !math.IsInf(last.GetUpperBound(), 1) || last.GetCumulativeCount() != 1 {
+			t.Errorf("%s: %v", name, h)
+		}
+	}
+	if w := get(m, "/readyz"); w.Code != 503 || w.Body.String() != "the tunnel stops\n" {
+		t.Error(w.Code, w.Body)
+	}
+}
+
+// TestFailures: each kind of failure is counted as such.
+func TestFailures(t *testing.T) {
+	for at, err := range map[string]error{
+		"verify":     &connect.Error{Step: connect.Verify, Err: errors.New("")},
+		"greeting":   &connect.Error{Step: connect.Step(negotiate.Greeting), Err: errors.New("")},
+		"client":     &connect.Error{Step: connect.Upgrade, Err: &negotiate.LocalError{Err: io.EOF}},
+		"other":      errors.New("something else"),
+		"session":    &connect.Error{Step: connect.Transfer, Err: errors.New("")},
+		"resolve":    &connect.Error{Step: connect.Resolve, Err: errors.New("")},
+		"":           errStopped,
+		"handshake":  &connect.Error{Step: connect.Handshake, Err: errors.New("")},
+		"not a step": nil,
+	} {
+		var s stats
+		s.fail(err, "other")
+		for i, name := range failedAt {
+			if got := s.failed[i].Load(); (got == 1) != (name == at) {
+				t.Errorf("%v: %d at %s", err, got, name)
+			}
+		}
+	}
+	var s stats
+	if len(s.failed) != len(failedAt) {
+		t.Error("there is not one counter for each step")
+	}
+}
+
+func TestHistogram(t *testing.T) {
+	var h histogram
+	for _, d := range []time.Duration{0, time.Millisecond, time.Millisecond + 1, 30 * time.Second, time.Hour} {
+		h.observe(d)
+	}
+	if h.counts[0].Load() != 2 || h.counts[1].Load() != 1 || h.counts[len(bounds)-1].Load() != 1 || h.counts[len(bounds)].Load() != 1 {
+		t.Errorf("%v", &h.counts)
+	}
+}
+
+// TestReady: the target is tried, once for all who ask, and the reason is told.
+func TestReady(t *testing.T) {
+	s := serve(t, "imap")
+	t.Run("ready", func(t *testing.T) {
+		_, m := monitored(t, to(t, "imap", s))
+		var wait sync.WaitGroup
+		for range 5 {
+			wait.Go(func() {
+				if w := get(m, "/readyz"); w.Code != 200 || w.Body.String() != "ok\n" {
+					t.Error(w.Code, w.Body)
+				}
+			})
+		}
+		wait.Wait()
+		began := m.checks[0].began
+		get(m, "/readyz")
+		if m.checks[0].began != began && time.Since(began) < checkAgain {
+			t.Error("tried again at once")
+		}
+		m.checks[0].began = began.Add(-checkAgain)
+		get(m, "/readyz")
+		if m.checks[0].began == began.Add(-checkAgain) {
+			t.Error("not tried again")
+		}
+	})
+	t.Run("not trusted", func(t *testing.T) {
+		ca, err := testca.New("somebody else's")
+		if err != nil {
+			t.Fatal(err)
+		}
+		pair := to(t, "imap", s)
+		o := options(t, ca)
+		pair.Options = func() *connect.Options { return o }
+		_, m := monitored(t, pair)
+		if w := get(m, "/readyz"); w.Code != 503 || !strings.Contains(w.Body.String(), pair.Target.Address()+": verify: ") {
+			t.Error(w.Code, w.Body)
+		}
+		if w := get(m, "/healthz"); w.Code != 200 {
+			t.Error(w.Code)
+		}
+	})
+	t.Run("raw", func(t *testing.T) {
+		pair := to(t, "imap", s)
+		pair.Raw = true
+		_, m := monitored(t, pair)
+		if w := get(m, "/readyz"); w.Code != 200 {
+			t.Error(w.Code, w.Body)
+		}
+	})
+	t.Run("nobody waits for ever", func(t *testing.T) {
+		p := newPeer(t) // that never shakes hands
+		_, m := monitored(t, p.pair(t))
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		w := httptest.NewRecorder()
+		m.ServeHTTP(w, httptest.NewRequestWithContext(ctx, "GET", "/readyz", nil))
+		if w.Code != 503 || !strings.Contains(w.Body.String(), "no result yet") {
+			t.Error(w.Code, w.Body)
+		}
+		p.next(t)
+	})
+	_, m := monitored(t, to(t, "imap", s))
+	w := httptest.NewRecorder()
+	m.ServeHTTP(w, httptest.NewRequest("POST", "/metrics", nil))
+	if w.Code != 405 || get(m, "/").Code != 404 {
+		t.Error(w.Code)
+	}
+}
