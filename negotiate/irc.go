@@ -1,8 +1,10 @@
 package negotiate
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"regexp"
 	"slices"
@@ -32,6 +34,7 @@ var _ = register(&Protocol{
 	Lines:     true,
 	Recognise: func(b []byte) bool { return ircGreeting.Match(b) },
 	Upgrade:   upgradeIRC,
+	Ends:      ircEnds,
 	Inside:    func(c *Conn, _ *Options) error { return c.WriteLine("CAP END") },
 	Remarks: []Remark{
 		{"C: CAP LS", "a server too old to know it says so, and is asked for STARTTLS all the same"},
@@ -42,7 +45,8 @@ var _ = register(&Protocol{
 		{"C: CAP END", "lets go the registration, which CAP LS holds back"},
 	},
 	Note: "Inside TLS the server waits for NICK and USER. Say CAP LS 302 before them if you want capabilities. " +
-		"Few networks still offer this upgrade; most have a port for TLS from the first byte.",
+		"Few networks still offer this upgrade; most have a port for TLS from the first byte. " +
+		"A tunnel takes sts out of the server's capabilities: a client that takes the line for one in the clear would connect to another port.",
 })
 
 var _ = register(&Protocol{
@@ -54,6 +58,7 @@ var _ = register(&Protocol{
 	Specs:   []string{"RFC 7194"},
 	Sibling: "irc",
 	Lines:   true,
+	Ends:    ircEnds,
 })
 
 // ircError matches the numerics of errors (RFC 2812, 5.2).
@@ -208,3 +213,84 @@ func parseIRC(line string) ircMessage {
 	}
 	return m
 }
+
+// ircEnds are the two ends of a session in which the server's capabilities do not send the client away.
+func ircEnds(_ *Local, client, server net.Conn) (net.Conn, net.Conn) {
+	return client, &ircServer{Conn: server}
+}
+
+// ircMaxHeld is how much of a line is held, in bytes: tags are 8191 at most, and the rest 512 (IRCv3
+// message tags). More than that is no list of capabilities.
+const ircMaxHeld = 16 << 10
+
+// ircServer is the server's end: it takes out of lists of capabilities what a client without TLS
+// would follow to another port (IRCv3 sts: a client on a line in the clear connects again, with TLS).
+type ircServer struct {
+	net.Conn
+	line    []byte // the beginning of a line
+	passing bool   // this line is passed on as it comes
+	in, out []byte // what is read into; read and not yet returned
+	err     error  // what follows out
+}
+
+// Read returns what the server says, by whole lines.
+func (s *ircServer) Read(p []byte) (int, error) {
+	for len(s.out) == 0 {
+		switch {
+		case s.err != nil:
+			return 0, s.err
+		case s.in == nil:
+			s.in = make([]byte, 4096)
+		}
+		var n int
+		n, s.err = s.Conn.Read(s.in)
+		s.out = s.pass(s.out[:0], s.in[:n])
+		if s.err != nil {
+			s.out, s.line = append(s.out, s.line...), nil
+		}
+	}
+	n := copy(p, s.out)
+	s.out = s.out[n:]
+	return n, nil
+}
+
+// pass appends to out what the client is shown of data.
+func (s *ircServer) pass(out, data []byte) []byte {
+	for len(data) > 0 {
+		n := bytes.IndexByte(data, '\n') + 1
+		whole := n > 0
+		if !whole {
+			n = len(data)
+		}
+		if s.line = append(s.line, data[:n]...); s.passing || len(s.line) > ircMaxHeld {
+			out, s.line, s.passing = append(out, s.line...), s.line[:0], !whole
+		} else if whole {
+			out, s.line = append(out, ircWithout(string(s.line))...), s.line[:0]
+		}
+		data = data[n:]
+	}
+	return out
+}
+
+// ircWithout is a line of the server, without what would send a client away.
+func ircWithout(line string) string {
+	text := strings.TrimRight(line, " \r\n")
+	m := parseIRC(text)
+	if m.command != "CAP" || len(m.params) < 3 || !strings.EqualFold(m.params[1], "LS") && !strings.EqualFold(m.params[1], "NEW") {
+		return line
+	}
+	list := m.params[len(m.params)-1]
+	words := strings.Fields(list)
+	kept := slices.DeleteFunc(slices.Clone(words), func(capability string) bool {
+		name, _, _ := strings.Cut(capability, "=")
+		return name == "sts" || name == "tls"
+	})
+	before, ok := strings.CutSuffix(text, list)
+	if len(kept) == len(words) || !ok {
+		return line
+	}
+	return strings.TrimSuffix(before, ":") + ":" + strings.Join(kept, " ") + "\r\n"
+}
+
+// CloseWrite ends the writing side.
+func (s *ircServer) CloseWrite() error { return closeWrite(s.Conn) }
