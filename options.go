@@ -82,6 +82,9 @@ func trustFlags() []cli.Flag {
 		&cli.StringFlag{Name: "verify-hostname", Usage: "`NAME` that the certificate has to be valid for, in place of the target's"},
 		&cli.StringFlag{Name: "sni-hostname", Usage: "`NAME` to ask the server for; '' for none"},
 		&cli.BoolFlag{Name: "insecure", Usage: "go on with a certificate that is not trusted, with a warning"},
+		&cli.StringSliceFlag{Name: "pin", Usage: "accept the server's key with this `PIN` only, sha256//BASE64, besides the chain; repeatable"},
+		&cli.StringSliceFlag{Name: "pin-cert", Usage: "accept the certificate with this SHA-256 fingerprint `HEX` only; repeatable"},
+		&cli.BoolFlag{Name: "pin-only", Usage: "let the pins decide alone, without a chain"},
 		&cli.StringSliceFlag{Name: "alpn", Usage: "offer the application protocol `ID`; repeatable"},
 		&cli.StringFlag{Name: "tls-min", Usage: "lowest TLS `VERSION`, 1.0 to 1.3", DefaultText: "1.2"},
 		&cli.StringFlag{Name: "tls-max", Usage: "highest TLS `VERSION`", DefaultText: "1.3"},
@@ -111,6 +114,10 @@ var conflicts = [][2]string{
 	{"raw", "starttls"},
 	{"raw", "starttls-after"},
 	{"jobs", "verbose"},
+	{"insecure", "pin"},
+	{"insecure", "pin-cert"},
+	{"insecure", "pin-only"},
+	{"pin-only", "x509cafile"},
 }
 
 // idleWithRaw are the options that would do nothing with --raw: the TLS session is another program's.
@@ -356,6 +363,9 @@ func trustSettings(c *cli.Context) trust.Settings {
 		TLSMax:     c.String("tls-max"),
 		Ciphers:    c.String("ciphers"),
 		Groups:     c.String("groups"),
+		Pins:       c.StringSlice("pin"),
+		CertPins:   c.StringSlice("pin-cert"),
+		PinOnly:    c.Bool("pin-only"),
 	}
 	for _, ids := range c.StringSlice("alpn") {
 		s.ALPN = append(s.ALPN, strings.Split(ids, ",")...)

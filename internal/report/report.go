@@ -98,7 +98,8 @@ type Client struct {
 type Verification struct {
 	Trusted bool     `json:"trusted"`
 	Name    string   `json:"name"`   // that it had to be valid for
-	Anchor  *Anchor  `json:"anchor"` // nil if it is not trusted
+	Anchor  *Anchor  `json:"anchor"` // nil if it is not trusted, or by other means
+	Means   *string  `json:"means"`  // that it is trusted by in place of a chain
 	Reasons []Reason `json:"reasons"`
 }
 
@@ -185,7 +186,8 @@ func (r *Report) verification(v trust.Verdict) {
 		}
 		set.Reasons = append(set.Reasons, out)
 	}
-	if v.Err == nil {
+	set.Means = optional(v.Means)
+	if v.Chain != nil {
 		set.Anchor = &Anchor{trust.Subject(v.Chain[len(v.Chain)-1]), optional(quote.Escape(v.Source))}
 	}
 	r.Verification = set

@@ -355,12 +355,8 @@ func (r *Report) verdict(p *page) {
 	v := r.Verification
 	p.b.WriteString("\n")
 	if v.Trusted {
-		source := "the system's roots"
-		if v.Anchor.File != nil {
-			source = *v.Anchor.File
-		}
 		p.b.WriteString(p.paint(green, "trusted") + " ")
-		p.words(plain, fmt.Sprintf("for %s, by %s from %s", v.Name, v.Anchor.Subject, source), len("trusted "), labelWidth)
+		p.words(plain, v.by(), len("trusted "), labelWidth)
 		if r.Error != nil && r.Error.Step == "verify" {
 			p.reason(Reason{Text: r.Error.Reason, Hint: r.Error.Hint})
 		}
@@ -372,6 +368,14 @@ func (r *Report) verdict(p *page) {
 		}
 		p.reason(reason)
 	}
+}
+
+// by says what makes the certificate trusted.
+func (v *Verification) by() string {
+	if v.Anchor == nil {
+		return "by " + or(v.Means, "other means")
+	}
+	return fmt.Sprintf("for %s, by %s from %s", v.Name, v.Anchor.Subject, or(v.Anchor.File, "the system's roots"))
 }
 
 func (p *page) reason(reason Reason) {

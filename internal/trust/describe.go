@@ -43,16 +43,31 @@ func keyExchange(cs tls.ConnectionState) string {
 
 // verdict says what the certificate was verified against, or why it is not trusted.
 func (c *Config) verdict(cs tls.ConnectionState, name string) string {
-	chain, err := c.verify(cs.PeerCertificates, name)
-	if err != nil {
+	chain, err := c.verify(cs, name)
+	switch {
+	case err != nil:
 		return "NOT verified: " + err.Error()
+	case chain == nil:
+		return "verified by " + c.means()
 	}
 	anchor := chain[len(chain)-1]
 	source := "the system's roots"
 	if file := c.fileOf(anchor); file != "" {
 		source = pathText(file)
 	}
-	return fmt.Sprintf("verified for %s, trust anchor %s from %s", value(name), subject(anchor), source)
+	text := fmt.Sprintf("verified for %s, trust anchor %s from %s", value(name), subject(anchor), source)
+	if c.pins.given() {
+		text += ", and by its pin"
+	}
+	return text
+}
+
+// means is what stands in place of the chain; "" for nothing.
+func (c *Config) means() string {
+	if c.pins.only {
+		return "its pin alone"
+	}
+	return ""
 }
 
 // expiry says when a certificate ends, in whole days.

@@ -3,6 +3,7 @@ package trust
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"io"
 	"net"
 	"os"
@@ -131,4 +132,14 @@ func commonName(cert *x509.Certificate) string {
 		return ""
 	}
 	return cert.Subject.CommonName
+}
+
+// decodePEM returns the first block in a file.
+func decodePEM(t testing.TB, path string) []byte {
+	t.Helper()
+	block, _ := pem.Decode(must[[]byte](t)(os.ReadFile(path)))
+	if block == nil {
+		t.Fatalf("%s holds no PEM block", path)
+	}
+	return block.Bytes
 }

@@ -83,8 +83,11 @@ func (c *Config) OwnCertificates() int {
 // A Verdict tells what a certificate was verified against, or why it is not trusted.
 type Verdict struct {
 	Name string // that it had to be valid for
-	// Chain leads from the certificate to the trust anchor; nil if it is not trusted.
+	// Chain leads from the certificate to the trust anchor; nil if it is not trusted, or by other
+	// means.
 	Chain []*x509.Certificate
+	// Means say by what it is trusted in place of a chain.
+	Means string
 	// Source is where the trust anchor comes from: the file's path, or "" for the system's roots.
 	Source string
 	// Reasons are all that is wrong; nil if it is trusted.
@@ -107,12 +110,16 @@ type Reason struct {
 // whatever --insecure says.
 func (c *Config) Judge(cs tls.ConnectionState, name string) Verdict {
 	v := Verdict{Name: c.reference(name), Insecure: c.insecure}
-	chain, err := c.verify(cs.PeerCertificates, v.Name)
+	chain, err := c.verify(cs, v.Name)
 	if err != nil {
 		v.Err = err
 		for _, p := range err.problems {
 			v.Reasons = append(v.Reasons, Reason{p.cert, p.says, p.hint, p.err})
 		}
+		return v
+	}
+	if chain == nil {
+		v.Means = c.means()
 		return v
 	}
 	v.Chain, v.Source = chain, c.fileOf(chain[len(chain)-1])

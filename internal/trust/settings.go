@@ -50,6 +50,13 @@ type Settings struct {
 	// order means nothing. Empty: Go's default.
 	Groups string
 
+	// Pins (--pin) are the server's keys that are accepted: "sha256//" and the hash in base64,
+	// several separated by semicolons. CertPins (--pin-cert) are whole certificates: their
+	// SHA-256 in hexadecimal, perhaps with colons. One of all of them has to be the server's.
+	Pins, CertPins []string
+	// PinOnly (--pin-only) has the pins stand in place of the chain, not beside it.
+	PinOnly bool
+
 	// DER tells that the files above hold one certificate or key each, in DER.
 	DER bool
 	// NoRoots leaves the system's roots out though CAFiles is empty: nothing is trusted.
@@ -67,8 +74,9 @@ type Config struct {
 	verifyName string
 	insecure   bool
 	alpn       []string
-	anchors    []anchor                              // nil: the system's roots
-	roots      *x509.CertPool                        // the anchors; nil: the system's roots
+	anchors    []anchor       // nil: the system's roots
+	roots      *x509.CertPool // the anchors; nil: the system's roots
+	pins       pins
 	look       *Look                                 // of Inspect
 	change     func(config *tls.Config, name string) // of Changed
 }
@@ -84,7 +92,7 @@ func Load(s Settings) (*Config, error) {
 		shared: &tls.Config{InsecureSkipVerify: true, DynamicRecordSizingDisabled: true},
 	}
 	steps := []func(*Settings) error{
-		c.loadVersions, c.loadCiphers, c.loadGroups, c.loadALPN, c.loadNames, c.loadAnchors, c.loadKeys,
+		c.loadVersions, c.loadCiphers, c.loadGroups, c.loadALPN, c.loadNames, c.loadPins, c.loadAnchors, c.loadKeys,
 	}
 	for _, step := range steps {
 		if err := step(&s); err != nil {

@@ -21,6 +21,7 @@ type Error struct {
 
 	problems []problem // all that is wrong; the first one's certificate and error stand above
 	sent     []*x509.Certificate
+	strict   bool // --insecure is no way out
 }
 
 // A problem is one thing that is wrong with a certificate.
@@ -58,7 +59,10 @@ func (e *Error) Hint() string {
 			hints = append(hints, p.hint)
 		}
 	}
-	return strings.Join(append(hints, "--insecure skips the check, for tests only"), "; ")
+	if !e.strict {
+		hints = append(hints, "--insecure skips the check, for tests only")
+	}
+	return strings.Join(hints, "; ")
 }
 
 // Unwrap returns x509's error.
@@ -74,7 +78,7 @@ var (
 // returns nil or an *Error, also if --insecure is given: what was let pass. name is
 // the one that Client was called with.
 func (c *Config) Problem(cs tls.ConnectionState, name string) error {
-	if _, err := c.verify(cs.PeerCertificates, c.reference(name)); err != nil {
+	if _, err := c.verify(cs, c.reference(name)); err != nil {
 		return err
 	}
 	return nil
@@ -88,17 +92,34 @@ func (c *Config) Overlooked(cs tls.ConnectionState, name string) error {
 	return c.Problem(cs, name)
 }
 
-// verify returns the chain that makes the first certificate trusted for name, from it up
-// to the trust anchor, or what is wrong.
-func (c *Config) verify(sent []*x509.Certificate, name string) ([]*x509.Certificate, *Error) {
-	switch {
-	case len(sent) == 0:
+// verify returns the chain that makes the session's certificate trusted for name, from it up to
+// the trust anchor, or what is wrong. The chain is nil where something else stands in its place.
+func (c *Config) verify(cs tls.ConnectionState, name string) ([]*x509.Certificate, *Error) {
+	sent := cs.PeerCertificates
+	if len(sent) == 0 {
 		return nil, refuse(nil, problem{says: errNoCertificate.Error(), err: errNoCertificate})
-	case name == "":
-		return nil, refuse(sent, problem{
+	}
+	var chain []*x509.Certificate
+	var problems []problem
+	if !c.pins.only {
+		chain, problems = c.verifyChain(sent, name)
+	}
+	problems = append(problems, c.pins.problems(sent[0])...)
+	if problems == nil {
+		return chain, nil
+	}
+	err := refuse(sent, problems...)
+	err.strict = c.pins.given()
+	return nil, err
+}
+
+// verifyChain returns the chain, or what is wrong with the certificates.
+func (c *Config) verifyChain(sent []*x509.Certificate, name string) ([]*x509.Certificate, []problem) {
+	if name == "" {
+		return nil, []problem{{
 			says: errNoName.Error() + " (--verify-hostname)", err: errNoName,
 			hint: "give a name with --verify-hostname NAME",
-		})
+		}}
 	}
 	opts := x509.VerifyOptions{
 		DNSName:       name,
@@ -113,7 +134,7 @@ func (c *Config) verify(sent []*x509.Certificate, name string) ([]*x509.Certific
 	chains, err := sent[0].Verify(opts)
 	if err != nil {
 		x := examination{config: c, sent: sent, name: name, now: opts.CurrentTime}
-		return nil, refuse(sent, x.problems(opts, err)...)
+		return nil, x.problems(opts, err)
 	}
 	return chains[0], nil
 }
