@@ -22,6 +22,7 @@ func tunnelFlags() []cli.Flag {
 		&cli.StringFlag{Name: "password-file", Usage: "`FILE` with the password, in place of TLSUP_PASSWORD"},
 		&cli.StringFlag{Name: "unix-mode", Usage: "`MODE` of a Unix socket that is listened on, in octal"},
 		&cli.IntFlag{Name: "max-connections", Value: 1024, Usage: "`NUMBER` of connections that each listener may have open; new ones wait"},
+		&cli.BoolFlag{Name: "accept-proxy-protocol", Usage: "want the PROXY protocol's header, v1 or v2, at each client's beginning, from a load balancer"},
 		&cli.GenericFlag{Name: "drain", Value: newSeconds(10 * time.Second), Usage: "when told to stop, give open connections `SECONDS` to end"},
 		&cli.StringFlag{Name: "metrics", Usage: "serve Prometheus' metrics, /healthz and /readyz over HTTP at `ADDR`, as [ADDR:]PORT or unix:PATH"},
 		&cli.StringFlag{Name: "log-format", Value: "text", Usage: "log in `FORMAT` text or json"},

@@ -36,7 +36,7 @@ type tunnelPlan struct {
 }
 
 // idleOnStdio are the options that would do nothing where nothing is listened on.
-var idleOnStdio = []string{"drain", "max-connections", "metrics"}
+var idleOnStdio = []string{"drain", "max-connections", "metrics", "accept-proxy-protocol"}
 
 // tunnelPlan reads the options and operands of tunnel. It opens no connection.
 func (p *program) tunnelPlan(c *cli.Context) (*tunnelPlan, error) {
@@ -106,6 +106,7 @@ func (p *program) tunnelPlan(c *cli.Context) (*tunnelPlan, error) {
 		return nil, err
 	}
 	pl.server.Log = pl.log
+	pl.server.ProxyHeader = c.Bool("accept-proxy-protocol")
 	if pl.password, err = secret(c, "password-file", "TLSUP_PASSWORD"); err != nil {
 		return nil, usageError{err}
 	}

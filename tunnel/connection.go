@@ -32,6 +32,7 @@ const (
 type connection struct {
 	accepted       net.Conn     // the client's, bare
 	client, server net.Conn     // what to copy between
+	source         net.Addr     // where the client is
 	abortServer    func() error // closes the server's connection without close_notify; nil before there is one
 	raw            bool         // both are bare, so that the kernel can copy between them
 	began          time.Time

@@ -55,7 +55,7 @@ func (s *stats) fail(err error, step connect.Step) {
 	var known *connect.Error
 	var client *negotiate.LocalError
 	switch {
-	case errors.As(err, &client):
+	case errors.As(err, &client), errors.As(err, new(*headerError)):
 		at = "client"
 	case errors.As(err, &known):
 		at = string(known.Step)

@@ -63,6 +63,9 @@ type Server struct {
 	Idle time.Duration
 	// Drain is how long open connections may go on when the server has been told to stop.
 	Drain time.Duration
+	// ProxyHeader: each connection has to begin with the PROXY protocol's header, and comes from
+	// whom that names.
+	ProxyHeader bool
 	// Log is told of each connection's opening and end.
 	Log *slog.Logger
 
@@ -232,8 +235,10 @@ func (s *Server) serve(ctx context.Context, pair *Pair, client net.Conn) (err er
 	c := &connection{
 		accepted: client, client: client,
 		began: time.Now(), stats: pair.stats,
-		log: s.Log.With("id", s.number.Add(1), "client", Address(client.RemoteAddr()), "target", pair.Target.Address()),
+		source: client.RemoteAddr(),
 	}
+	log := s.Log.With("id", s.number.Add(1), "target", pair.Target.Address())
+	c.log = log.With("client", Address(c.source))
 	c.count()
 	defer c.stats.end()
 	defer func() {
@@ -246,7 +251,7 @@ func (s *Server) serve(ctx context.Context, pair *Pair, client net.Conn) (err er
 	c.besides, c.cutBesides = context.WithCancelCause(ctx)
 	defer c.beside.Wait()
 	defer c.cutBesides(nil)
-	if err := s.connect(ctx, pair, c); err != nil {
+	if err := s.connect(ctx, pair, c, log); err != nil {
 		c.failed(err)
 		c.stats.fail(err, "other")
 		client.Close()
@@ -261,16 +266,25 @@ func (s *Server) serve(ctx context.Context, pair *Pair, client net.Conn) (err er
 
 // connect opens the connection to the server, and leads the client to its session. A client that
 // goes away meanwhile is noticed when it is written to.
-func (s *Server) connect(ctx context.Context, pair *Pair, c *connection) error {
+func (s *Server) connect(ctx context.Context, pair *Pair, c *connection, log *slog.Logger) error {
 	if s.Timeout > 0 {
 		limited, stop := context.WithTimeout(ctx, s.Timeout)
 		defer stop()
 		ctx = limited
 	}
+	if s.ProxyHeader {
+		source, err := readHeader(ctx, c.accepted)
+		if err != nil {
+			return err
+		}
+		if source != nil {
+			c.source, c.log = source, log.With("client", Address(source), "via", Address(c.source))
+		}
+	}
 	options := *pair.Options()
-	options.ProxySource = c.client.RemoteAddr()
+	options.ProxySource = c.source
 	if c.stats != nil {
-		options.Done = c.stats.timer(c.began)
+		options.Done = c.stats.timer(time.Now())
 	}
 	if pair.Raw {
 		server, err := connect.OpenRaw(ctx, pair.Target, &options)
