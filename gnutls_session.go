@@ -402,6 +402,7 @@ func (c *gnutlsConn) Read(p []byte) (int, error) {
 }
 
 func (c *gnutlsConn) Write(p []byte) (n int, err error) {
+	c.run.sending(len(p))
 	for n < len(p) && err == nil {
 		piece := p[n:]
 		if c.most > 0 {
@@ -411,7 +412,6 @@ func (c *gnutlsConn) Write(p []byte) (n int, err error) {
 		m, err = c.Conn.Write(piece)
 		n += m
 	}
-	c.run.sent(n)
 	return n, err
 }
 
@@ -422,8 +422,8 @@ func (c *gnutlsConn) CloseWrite() error {
 	return err
 }
 
-// sent tells how much was sent, with -V.
-func (g *gnutlsRun) sent(n int) {
+// sending tells with -V how much is sent: in front of it, so that the answer comes behind.
+func (g *gnutlsRun) sending(n int) {
 	if g.line.Has("verbose") {
 		g.say("- Sent: %d bytes\n", n)
 	}
@@ -436,9 +436,8 @@ type gnutlsClear struct {
 }
 
 func (c gnutlsClear) Write(p []byte) (int, error) {
-	n, err := c.Conn.Write(p)
-	c.run.sent(n)
-	return n, err
+	c.run.sending(len(p))
+	return c.Conn.Write(p)
 }
 
 // gnutlsReceived is standard output with -V: in front of each piece stands its length.

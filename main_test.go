@@ -9,12 +9,14 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"tlsup/internal/gnutls"
 )
 
 // TestMain lets the test binary be the program: scripts and terminals start it by the
-// name tlsup. plain is a client that knows nothing of TLS.
+// name tlsup, or gnutls-cli. plain is a client that knows nothing of TLS.
 func TestMain(m *testing.M) {
-	testscript.Main(hearing{m}, map[string]func(){"tlsup": main, "plain": plain})
+	testscript.Main(hearing{m}, map[string]func(){"tlsup": main, gnutls.Name: main, "plain": plain})
 }
 
 // hearing runs the tests with no signal ignored, or the programs that they start would

@@ -75,12 +75,13 @@ func pin(cert *x509.Certificate) string {
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// serial is a serial number in whole bytes.
+// serial is a serial number in the bytes of its DER form.
 func serial(cert *x509.Certificate) string {
-	if b := cert.SerialNumber.Bytes(); len(b) > 0 {
-		return hex.EncodeToString(b)
+	b := cert.SerialNumber.Bytes()
+	if len(b) == 0 || b[0] >= 0x80 {
+		b = append([]byte{0}, b...)
 	}
-	return "00"
+	return hex.EncodeToString(b)
 }
 
 // keyOf names a certificate's kind of key, and its length in bits.

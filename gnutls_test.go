@@ -1,0 +1,570 @@
+//go:build unix
+
+package main
+
+import (
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"tlsup/internal/gnutls"
+)
+
+// These tests run the same sessions through gnutls-cli itself and through tlsup under its name,
+// against the same servers, and compare what both say.
+
+// programs are both, by what they are called in messages.
+func gnutlsPrograms(t *testing.T) map[string]string {
+	t.Helper()
+	own, err := exec.LookPath(gnutls.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	programs := map[string]string{"tlsup": own}
+	for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
+		path := filepath.Join(dir, gnutls.Name)
+		if _, err := os.Stat(path); err == nil && path != own {
+			programs["gnutls-cli"] = path
+			return programs
+		}
+	}
+	if os.Getenv("CI") != "" {
+		t.Fatal("gnutls-cli is not installed")
+	}
+	t.Skip("gnutls-cli is not installed")
+	return nil
+}
+
+// A gnutlsClient drives the program over pipes.
+type gnutlsClient struct {
+	t *testing.T
+	*process
+	server *player
+}
+
+// sees waits for a match of the output, behind the last one.
+func (c *gnutlsClient) sees(re string) { c.waits(c.out, re) }
+
+// complains waits for a match of standard error.
+func (c *gnutlsClient) complains(re string) { c.waits(c.err, re) }
+
+func (c *gnutlsClient) waits(o *output, re string) {
+	c.t.Helper()
+	if err := o.expect(regexp.MustCompile("(?m)" + re)); err != nil {
+		c.t.Fatalf("%v\n[stdout]\n%s\n[stderr]\n%s", err, c.out.text(), c.err.text())
+	}
+}
+
+func (c *gnutlsClient) sends(text string) {
+	c.t.Helper()
+	if _, err := io.WriteString(c.stdin, text); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c *gnutlsClient) ends() { c.stdin.Close() }
+
+func (c *gnutlsClient) alarms() {
+	c.t.Helper()
+	if err := c.cmd.Process.Signal(syscall.SIGALRM); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// said is what is compared: all that a program said, and how it ended.
+type said struct {
+	status   int
+	out, err string
+	files    map[string]string
+}
+
+// wait waits for the end.
+func (c *gnutlsClient) wait() said {
+	c.t.Helper()
+	killer := time.AfterFunc(patience, func() { c.cmd.Process.Kill() })
+	defer killer.Stop()
+	<-c.out.ended
+	<-c.err.ended
+	c.cmd.Wait()
+	status := c.cmd.ProcessState.ExitCode()
+	if ws, ok := c.cmd.ProcessState.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+		status = 128 + int(ws.Signal())
+	}
+	return said{status: status, out: c.out.text(), err: c.err.text()}
+}
+
+// startGnutls starts a program in a directory with the files of scripts.
+func startGnutls(t *testing.T, program string, args ...string) *gnutlsClient {
+	t.Helper()
+	cmd := exec.Command(program, args...)
+	cmd.Dir = t.TempDir()
+	if err := writeScriptFiles(cmd.Dir); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Env = append(os.Environ(), "GORACE="+gorace)
+	p, err := startProcess(cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	return &gnutlsClient{t: t, process: p}
+}
+
+// gnutlsMasks are the parts that may differ: what another library or another session agrees on.
+var gnutlsMasks = []struct {
+	re *regexp.Regexp
+	by string
+}{
+	{regexp.MustCompile(`(?m)^- Compression: NULL\n`), ""}, // for clients of older versions
+	{regexp.MustCompile(`(?m)^\|<.*\n`), ""},
+	{regexp.MustCompile(`(?m)^\S*/gnutls-cli: `), "gnutls-cli: "},
+	{regexp.MustCompile(`Processed \d+ CA`), "Processed N CA"},
+	{regexp.MustCompile(`(?m)^(- Description: \(TLS1\.\d-X\.509\)).*$`), "$1..."},
+	{regexp.MustCompile(`(?m)^(- Session ID:).*$`), "$1..."},
+	{regexp.MustCompile(`(?m)^(- Options:).*$`), "$1..."},
+	{regexp.MustCompile(`(?m)^( - Using curve:| - Curve size:|- Server Signature:|- Cipher:| - 'tls-unique':| - 'tls-exporter':).*$`), "$1..."},
+	{regexp.MustCompile(`(?m)^- Key material: [0-9a-f]{20}$`), "- Key material: ten bytes"},
+}
+
+func maskGnutls(text string) string {
+	for _, m := range gnutlsMasks {
+		text = m.re.ReplaceAllString(text, m.by)
+	}
+	return text
+}
+
+// gnutlsSessions are the sessions. ADDRESS and PORT in args are the server's.
+var gnutlsSessions = []struct {
+	name     string
+	dialogue string
+	changes  []string
+	args     []string
+	drive    func(*gnutlsClient) // nil: the input ends at once
+	status   int
+	differs  string // "err": standard error does; "out": that and the output
+	files    []string
+}{
+	{name: "success", dialogue: `
+		TLS
+		S: hello
+		C- hi\n
+		S: you said hi
+		end`,
+		args:  []string{"--x509cafile=ca.pem", "localhost", "-p", "PORT"},
+		drive: func(c *gnutlsClient) { c.sees(`^hello`); c.sends("hi\n"); c.sees(`^you said hi`); c.ends() }},
+	{name: "success in TLS 1.2, with all that is said", changes: []string{"tls1.2"}, dialogue: `
+		TLS
+		C- hi\n
+		S: hello
+		end`,
+		args:  []string{"-V", "--x509cafile=ca.pem", "localhost", "-p", "PORT"},
+		drive: func(c *gnutlsClient) { c.sees(`Simple Client Mode:\n\n`); c.sends("hi\n"); c.sees(`hello`); c.ends() }},
+	{name: "an address for a name", dialogue: "TLS\nend", args: []string{"127.0.0.1:PORT", "-p", "1", "--x509cafile", "ca.pem", "surplus"}},
+	{name: "all of a certificate", dialogue: "TLS\nend", args: []string{"-Vp", "PORT", "localhost", "--x509cafile=ca.pem", "--alpn=a", "--alpn=b"}},
+	{name: "certificates kept", dialogue: "TLS\nend", files: []string{"kept.pem"},
+		args: []string{"--print-cert", "--save-cert=kept.pem", "localhost", "-p", "PORT", "--x509cafile=ca.pem", "--keymatexport=x", "--keymatexportsize=10"}},
+	{name: "with a client's certificate", changes: []string{"client-cert"}, dialogue: "TLS\nend",
+		args: []string{"--x509certfile=client.pem", "--x509keyfile=client.key", "localhost", "-p", "PORT", "--x509cafile=ca.pem"}},
+	{name: "with a client's certificate in TLS 1.2", changes: []string{"client-cert", "tls1.2"}, dialogue: "TLS\nend",
+		args: []string{"--x509certfile=client.pem", "--x509keyfile=client.key", "localhost", "-p", "PORT", "--x509cafile=ca.pem"}},
+	{name: "expired", changes: []string{"expired"}, dialogue: "TLS fails", args: []string{"--x509cafile=ca.pem", "localhost", "-p", "PORT"}, status: 1},
+	{name: "unknown authority", changes: []string{"unknown-ca"}, dialogue: "TLS fails", args: []string{"--x509cafile=ca.pem", "localhost", "-p", "PORT"}, status: 1},
+	{name: "wrong name", changes: []string{"wrong-name"}, dialogue: "TLS fails", args: []string{"--x509cafile=ca.pem", "localhost", "-p", "PORT"}, status: 1},
+	{name: "expired, and a wrong name", changes: []string{"expired"}, dialogue: "TLS fails",
+		args: []string{"--x509cafile=ca.pem", "--verify-hostname=x.example", "localhost", "-p", "PORT"}, status: 1},
+	{name: "another name is right", changes: []string{"wrong-name"}, dialogue: "TLS\nend",
+		args: []string{"--x509cafile=ca.pem", "--verify-hostname=other.example.net", "--sni-hostname=x", "localhost", "-p", "PORT"}},
+	{name: "insecure", changes: []string{"unknown-ca"}, dialogue: "TLS\nend", args: []string{"--insecure", "localhost", "-p", "PORT"}},
+	{name: "insecure, with authorities", changes: []string{"expired"}, dialogue: "TLS\nend", args: []string{"--insecure", "--x509cafile=ca.pem", "localhost", "-p", "PORT"}},
+	{name: "no verification", changes: []string{"unknown-ca"}, dialogue: "TLS\nend", args: []string{"--no-ca-verification", "--disable-sni", "localhost", "-p", "PORT"}},
+	{name: "an alert", changes: []string{"tls1.1"}, dialogue: "TLS fails",
+		args: []string{"--x509cafile=ca.pem", "--priority=NORMAL:-VERS-ALL:+VERS-TLS1.2:+VERS-TLS1.3", "localhost", "-p", "PORT"}, status: 1},
+	{name: "an old server", changes: []string{"tls1.1"}, dialogue: "TLS\nend", args: []string{"--x509cafile=ca.pem", "localhost", "-p", "PORT"}},
+	{name: "no TLS", dialogue: "S: 220 hello\nC?\ncut", args: []string{"localhost", "-p", "PORT"}, status: 1},
+	{name: "closed in the handshake", dialogue: "C?\ncut", args: []string{"localhost", "-p", "PORT"}, status: 1},
+	{name: "the server closes", dialogue: "TLS\nS: bye", args: []string{"--x509cafile=ca.pem", "localhost", "-p", "PORT"},
+		drive: func(c *gnutlsClient) { c.sees(`^bye`); c.sees(`^- Peer has closed`) }},
+	{name: "the server cuts", dialogue: "TLS\nS: bye\ncut", args: []string{"--x509cafile=ca.pem", "localhost", "-p", "PORT"},
+		drive: func(c *gnutlsClient) { c.sees(`^bye`) }, status: 1},
+	{name: "the server cuts behind our end", dialogue: "TLS\nend\nS: bye\ncut", args: []string{"--x509cafile=ca.pem", "localhost", "-p", "PORT"}},
+	{name: "a log file", dialogue: "TLS\nS: hello\nend", files: []string{"log"}, args: []string{"--logfile", "log", "--x509cafile=ca.pem", "localhost", "-p", "PORT"},
+		drive: func(c *gnutlsClient) { c.sees(`^hello`); c.ends() }},
+	{name: "manual, by the end of the input", dialogue: `
+		S: 220 hello
+		C: STARTTLS
+		S: 220 go
+		TLS
+		S: inside
+		end`,
+		args:  []string{"-s", "--x509cafile=ca.pem", "localhost", "-p", "PORT"},
+		drive: func(c *gnutlsClient) { c.sees(`^220 hello`); c.sends("STARTTLS\r\n"); c.sees(`^220 go`); c.ends() }},
+	{name: "manual, by SIGALRM", dialogue: `
+		S: 220 hello
+		C: STARTTLS
+		S: 220 go
+		TLS
+		C: EHLO me
+		S: 250 inside
+		end`,
+		args: []string{"--starttls", "--x509cafile=ca.pem", "localhost", "--port", "PORT"},
+		drive: func(c *gnutlsClient) {
+			c.sees(`^220 hello`)
+			c.sends("STARTTLS\r\n")
+			c.sees(`^220 go`)
+			c.alarms()
+			c.sees(`^- Options:`)
+			c.sends("EHLO me\r\n")
+			c.sees(`^250 inside`)
+			c.alarms()
+			c.ends()
+		}},
+	{name: "manual, with all that is said", dialogue: `
+		S: 220 hello
+		C: STARTTLS
+		S: 220 go
+		TLS
+		C: EHLO me
+		S: 250 inside
+		end`,
+		args: []string{"-sV", "--x509cafile=ca.pem", "localhost", "--port", "PORT"},
+		drive: func(c *gnutlsClient) {
+			c.sees(`^- Received\[11\]: 220 hello`)
+			c.sends("STARTTLS\r\n")
+			c.sees(`220 go`)
+			c.alarms()
+			c.sees(`^- Options:`)
+			c.sends("EHLO me\r\n")
+			c.sees(`^- Received\[12\]: 250 inside`)
+			c.ends()
+		}},
+	{name: "manual, STARTTLS is refused", dialogue: `
+		S: 220 hello
+		C: STARTTLS
+		S: 454 no
+		C?
+		S: 500 what`,
+		args:   []string{"-s", "--x509cafile=ca.pem", "localhost", "-p", "PORT"},
+		drive:  func(c *gnutlsClient) { c.sees(`^220 hello`); c.sends("STARTTLS\r\n"); c.sees(`^454 no`); c.ends() },
+		status: 1},
+	{name: "manual, an expired certificate", changes: []string{"expired"}, dialogue: "S: 220 hello\nTLS fails",
+		args:  []string{"-s", "--x509cafile=ca.pem", "localhost", "-p", "PORT"},
+		drive: func(c *gnutlsClient) { c.sees(`^220 hello`); c.alarms() }, status: 1},
+	{name: "manual, the server closes in the clear", dialogue: "S: 421 bye", args: []string{"-s", "localhost", "-p", "PORT"},
+		drive: func(c *gnutlsClient) { c.sees(`^421 bye`); c.sees(`^- Peer has closed`) }},
+	{name: "an upgrade", dialogue: `
+		S: 220 hello
+		C: EHLO .*
+		S: 250-hello
+		S: 250 STARTTLS
+		C: STARTTLS
+		S: 220 go
+		TLS
+		end`,
+		args: []string{"--starttls-proto", "smtp", "--x509cafile=ca.pem", "localhost", "-p", "PORT"}},
+	{name: "an upgrade is refused", dialogue: `
+		S: 220 hello
+		C: EHLO .*
+		S: 250-hello
+		S: 250 STARTTLS
+		C: STARTTLS
+		S: 454 no
+		stall`,
+		args: []string{"--app-proto=SMTP", "--x509cafile=ca.pem", "localhost", "-p", "PORT"}, status: 2, differs: "err"},
+	{name: "resumed", dialogue: "TLS\nS: hello\nend", args: []string{"-r", "--waitresumption", "--x509cafile=ca.pem", "localhost", "-p", "PORT"},
+		drive: func(c *gnutlsClient) { c.sees(`^- Simple Client Mode:`); c.sees(`^hello`); c.ends() }},
+	{name: "nobody listens", args: []string{"127.0.0.1", "-p", "1"}, status: 1},
+	{name: "no such name", args: []string{"name.invalid", "-p", "1"}, status: 1},
+	{name: "no host", status: 1},
+	{name: "an option that there is not", args: []string{"--bogus", "localhost"}, status: 1, differs: "err"},
+	{name: "a conflict", args: []string{"-s", "--starttls-proto=smtp", "localhost"}, status: 1},
+	{name: "a value that is needed", args: []string{"localhost", "--port"}, status: 1, differs: "err"},
+	{name: "one out of range", args: []string{"localhost", "--recordsize=4097"}, status: 1, differs: "err"},
+	{name: "a log file that can't be", args: []string{"localhost", "--logfile=no/such/file"}, status: 1},
+}
+
+func TestGnutlsSessions(t *testing.T) {
+	t.Parallel()
+	programs := gnutlsPrograms(t)
+	for _, test := range gnutlsSessions {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			var server *player
+			port := ""
+			if test.dialogue != "" {
+				var address string
+				server, address = playing(t, test.dialogue, test.changes...)
+				port = address[strings.LastIndex(address, ":")+1:]
+			}
+			saids := map[string]said{}
+			for name, program := range programs {
+				var args []string
+				for _, arg := range test.args {
+					args = append(args, strings.ReplaceAll(arg, "PORT", port))
+				}
+				c := startGnutls(t, program, args...)
+				if test.drive != nil {
+					test.drive(c)
+				} else {
+					c.ends()
+				}
+				s := c.wait()
+				s.out, s.err = maskGnutls(s.out), maskGnutls(s.err)
+				s.files = map[string]string{}
+				for _, file := range test.files {
+					text, err := os.ReadFile(filepath.Join(c.cmd.Dir, file))
+					if err != nil {
+						t.Errorf("%s: %v", name, err)
+					}
+					s.files[file] = maskGnutls(string(text))
+				}
+				if s.status != test.status {
+					t.Errorf("%s: status %d, want %d\n%s%s", name, s.status, test.status, s.out, s.err)
+				}
+				if server != nil {
+					if err := server.wait(); err != nil {
+						t.Errorf("%s: the server: %v", name, err)
+					}
+				}
+				saids[name] = s
+			}
+			compareSaid(t, "standard output", saids["gnutls-cli"].out, saids["tlsup"].out)
+			if test.differs == "" {
+				compareSaid(t, "standard error", saids["gnutls-cli"].err, saids["tlsup"].err)
+			} else if saids["tlsup"].err == "" {
+				t.Error("nothing on standard error")
+			}
+			for _, file := range test.files {
+				compareSaid(t, file, saids["gnutls-cli"].files[file], saids["tlsup"].files[file])
+			}
+		})
+	}
+}
+
+func compareSaid(t *testing.T, what, theirs, ours string) {
+	t.Helper()
+	if theirs == ours {
+		return
+	}
+	a, b := strings.Split(ours, "\n"), strings.Split(theirs, "\n")
+	at := 0
+	for at < min(len(a), len(b)) && a[at] == b[at] {
+		at++
+	}
+	t.Errorf("%s differs in line %d: %q, gnutls-cli's is %q\n%s\ngnutls-cli's\n%s", what, at+1, a[at:min(at+1, len(a))], b[at:min(at+1, len(b))], ours, theirs)
+}
+
+// TestGnutlsEarlyAlarm: before it is waited for, SIGALRM has its usual meaning.
+func TestGnutlsEarlyAlarm(t *testing.T) {
+	t.Parallel()
+	_, address := playing(t, "C?\nstall")
+	c := startGnutls(t, gnutls.Name, address)
+	c.sees(`^Connecting to`)
+	c.alarms()
+	if s := c.wait(); s.status != 142 || s.err != "" {
+		t.Errorf("status %d\n%s", s.status, s.err)
+	}
+}
+
+// An oldClient is a program that drives gnutls-cli as Emacs does: it knows its words.
+type oldClient struct {
+	t     *testing.T
+	out   *output
+	write func(string)
+	start func() // the order to start TLS
+}
+
+// session is a whole SMTP session.
+func (c *oldClient) session(success string) {
+	c.t.Helper()
+	c.waits("- Simple Client Mode:\r*\n\r*\n")
+	c.waits("220 .*\n")
+	c.write("EHLO me\n")
+	c.waits("250 STARTTLS\r*\n")
+	c.write("STARTTLS\n")
+	c.waits("220 go\r*\n")
+	c.start()
+	c.waits(success)
+	c.write("EHLO me\n")
+	c.waits("250 inside\r*\n")
+	c.write("QUIT\n")
+	c.waits("221 bye\r*\n")
+	c.waits("- Peer has closed the GnuTLS connection\r*\n")
+}
+
+func (c *oldClient) waits(re string) {
+	c.t.Helper()
+	if err := c.out.expect(regexp.MustCompile("(?m)" + re)); err != nil {
+		c.t.Fatalf("%v\n%q", err, c.out.text())
+	}
+}
+
+const oldServer = `
+	S: 220 hello
+	C- EHLO me\n
+	S: 250 STARTTLS
+	C- STARTTLS\n
+	S: 220 go
+	TLS
+	C- EHLO me\n
+	S: 250 inside
+	C- QUIT\n
+	S: 221 bye`
+
+// TestGnutlsDriven: a client that drives gnutls-cli works with both, over pipes and on a
+// terminal.
+func TestGnutlsDriven(t *testing.T) {
+	t.Parallel()
+	const success = `^- Options:.*\n`
+	for name, program := range gnutlsPrograms(t) {
+		server, address := playing(t, oldServer)
+		args := []string{"--starttls", "--x509cafile", "ca.pem", "127.0.0.1", "-p", address[strings.LastIndex(address, ":")+1:]}
+		t.Run(name+" over pipes", func(t *testing.T) {
+			c := startGnutls(t, program, args...)
+			(&oldClient{t, c.out, c.sends, c.alarms}).session(success)
+			if s := c.wait(); s.status != 0 {
+				t.Errorf("status %d", s.status)
+			}
+			server.heard(t)
+		})
+		t.Run(name+" on a terminal", func(t *testing.T) {
+			s := onTerminal(t, nil, program, args...)
+			(&oldClient{t, s.output, s.types, func() { s.types(ctrlD) }}).session(success)
+			s.ends(0)
+			server.heard(t)
+		})
+		t.Run(name+" on a terminal, by SIGALRM", func(t *testing.T) {
+			s := onTerminal(t, nil, program, args...)
+			alarm := func() { s.cmd.Process.Signal(syscall.SIGALRM) }
+			(&oldClient{t, s.output, s.types, alarm}).session(success)
+			s.ends(0)
+			server.heard(t)
+		})
+	}
+	t.Run("a client of older versions", func(t *testing.T) {
+		server, address := playing(t, oldServer)
+		c := startGnutls(t, gnutls.Name, "-s", "--x509cafile=ca.pem", address)
+		(&oldClient{t, c.out, c.sends, c.alarms}).session(`^- Compression: NULL\n- Options:.*\n`)
+		c.wait()
+		server.heard(t)
+	})
+}
+
+// TestGnutlsFailureIsSeen: a client that waits for either word sees the second one.
+func TestGnutlsFailureIsSeen(t *testing.T) {
+	t.Parallel()
+	for name, program := range gnutlsPrograms(t) {
+		t.Run(name, func(t *testing.T) {
+			_, address := playing(t, "S: 220 hello\nTLS fails", "unknown-ca")
+			c := startGnutls(t, program, "-s", "--x509cafile=ca.pem", "localhost", "-p", address[strings.LastIndex(address, ":")+1:])
+			c.sees(`^220 hello`)
+			c.alarms()
+			c.complains(`^\*\*\* Starting TLS handshake\n`)
+			c.complains(`^\*\*\* Handshake has failed\n`)
+			if s := c.wait(); s.status != 1 {
+				t.Errorf("status %d", s.status)
+			}
+		})
+	}
+}
+
+// TestGnutlsFaults: what gnutls-cli does wrong is not done here.
+func TestGnutlsFaults(t *testing.T) {
+	t.Parallel()
+	t.Run("a late answer", func(t *testing.T) {
+		t.Parallel()
+		server, address := playing(t, "TLS\nC- x\nend\nquiet\nS: late") // the moment of silence is short: the bound is tested below
+		c := startGnutls(t, gnutls.Name, "--x509cafile=ca.pem", address)
+		c.sends("x")
+		c.ends()
+		c.sees(`^late`)
+		c.wait()
+		server.heard(t)
+	})
+	t.Run("CRLF", func(t *testing.T) {
+		t.Parallel()
+		server, address := playing(t, "C: EHLO a\nC: NOOP\nC: STARTTLS\nS: bye")
+		c := startGnutls(t, gnutls.Name, "-s", "--crlf", address)
+		c.sends("EHLO a\nNOOP\r\nSTARTTLS\n")
+		c.sees(`^bye`)
+		c.wait()
+		server.heard(t)
+	})
+	t.Run("a refusal", func(t *testing.T) {
+		t.Parallel()
+		_, address := playing(t, "S: 220 hello\nC: EHLO .*\nS: 250 hello\nstall")
+		began := time.Now()
+		c := startGnutls(t, gnutls.Name, "--starttls-proto=smtp", address)
+		c.complains(`does not offer STARTTLS`)
+		if s := c.wait(); s.status != 2 || time.Since(began) > gnutlsUpgrade {
+			t.Errorf("status %d", s.status)
+		}
+	})
+}
+
+// TestGnutlsRefuses: what can't be done ends with status 2, and names the option or the word.
+func TestGnutlsRefuses(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ arg, want string }{
+		{"--udp", "gnutls-cli: option --udp is not supported: crypto/tls has no DTLS\n"},
+		{"-e", "gnutls-cli: option --rehandshake is not supported: "},
+		{"--tofu", "gnutls-cli: option --tofu is not supported yet\n"},
+		{"--priority=NORMAL:+PSK", "gnutls-cli: --priority: +PSK can't be done here: "},
+	} {
+		c := startGnutls(t, "tlsup", "--as", gnutls.Name, "localhost", test.arg)
+		s := c.wait()
+		if s.status != 2 || s.out != "" || !strings.HasPrefix(s.err, test.want) {
+			t.Errorf("%s: status %d\n%s%s", test.arg, s.status, s.out, s.err)
+		}
+	}
+}
+
+// TestGnutlsFiles: DER is read, and what is to be saved is saved.
+func TestGnutlsFiles(t *testing.T) {
+	t.Parallel()
+	server, address := playing(t, "TLS\nC- hi\nend")
+	c := startGnutls(t, gnutls.Name, "--save-client-trace=client", "--save-server-trace=server", "--sslkeylogfile=keys", "--x509cafile=ca.pem", "--recordsize=1", address)
+	c.sends("hi")
+	c.ends()
+	if s := c.wait(); s.status != 0 {
+		t.Fatalf("status %d\n%s%s", s.status, s.out, s.err)
+	}
+	server.heard(t)
+	for file, begins := range map[string]string{"client": "\x16\x03\x01", "server": "\x16\x03\x03", "keys": "CLIENT_HANDSHAKE_TRAFFIC_SECRET "} {
+		text, err := os.ReadFile(filepath.Join(c.cmd.Dir, file))
+		if err != nil || !strings.HasPrefix(string(text), begins) {
+			t.Errorf("%s: %.40q, %v", file, text, err)
+		}
+	}
+}
+
+// TestGnutlsName: both ways to ask for it.
+func TestGnutlsName(t *testing.T) {
+	for _, test := range []struct {
+		args []string
+		rest string
+		ok   bool
+	}{
+		{[]string{"/usr/bin/gnutls-cli", "-s", "x"}, "-s x", true},
+		{[]string{"gnutls-cli.exe", "x"}, "x", true},
+		{[]string{"tlsup", "--as", "gnutls-cli", "--as", "x"}, "--as x", true},
+		{[]string{"tlsup", "--as=gnutls-cli"}, "", true},
+		{[]string{"tlsup", "x", "--as", "gnutls-cli"}, "", false},
+		{[]string{"tlsup", "--as"}, "", false},
+		{[]string{"tlsup"}, "", false},
+		{nil, "", false},
+	} {
+		rest, ok := asGnutls(test.args)
+		if ok != test.ok || strings.Join(rest, " ") != test.rest {
+			t.Errorf("%q: %q, %v", test.args, rest, ok)
+		}
+	}
+}
