@@ -43,6 +43,7 @@ func pipeFlags() []cli.Flag {
 		[]cli.Flag{
 			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v", "V"}, Usage: "print the cleartext exchange and a line on the TLS session to standard error"},
 			&cli.BoolFlag{Name: "list", Aliases: []string{"l"}, Usage: "list the protocols"},
+			&cli.StringFlag{Name: "as", Usage: "in front of all else: behave as `NAME` does, gnutls-cli"},
 			&cli.BoolFlag{Name: "version", Usage: "print the version"},
 		},
 	)

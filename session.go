@@ -16,6 +16,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"tlsup/internal/connect"
+	"tlsup/internal/gnutls"
 	"tlsup/internal/quote"
 	"tlsup/internal/trust"
 	"tlsup/negotiate"
@@ -28,6 +29,9 @@ func (p *program) pipe(c *cli.Context) error {
 		if c.Bool(name) && c.NArg() > 0 {
 			return usagef("option --%s takes no target", name)
 		}
+	}
+	if c.IsSet("as") {
+		return usagef("option --as has to stand in front of all else, and %s is the one name: tlsup --as %s [options] HOST", gnutls.Name, gnutls.Name)
 	}
 	if err := checkConflicts(c); err != nil {
 		return err
