@@ -40,7 +40,7 @@ func WriteHelp(w io.Writer) {
 // WriteWords lists the words of priority strings.
 func WriteWords(w io.Writer) {
 	fmt.Fprintf(w, "Priority strings:\n")
-	writeWrapped(w, slices.DeleteFunc(slices.Clone(sets), func(s string) bool { return strings.HasPrefix(s, "SUITEB") }))
+	writeWrapped(w, PriorityWords().Sets)
 	fmt.Fprintf(w, "\nSpecial strings:\n")
 	writeWrapped(w, append(slices.Clone(harmless), "%NO_TICKETS", "%NO_TICKETS_TLS12"))
 }
@@ -55,6 +55,33 @@ func writeWrapped(w io.Writer, words []string) {
 		line += word + " "
 	}
 	fmt.Fprintf(w, "\t%s\n", line)
+}
+
+// Words are the words of priority strings, by what becomes of them.
+type Words struct{ Sets, Known, Absent, Harmless, Refused []string }
+
+// PriorityWords returns all words that are known.
+func PriorityWords() Words {
+	known := []string{"VERS-ALL"}
+	for _, id := range versionIDs {
+		known = append(known, "VERS-"+versionName(id))
+	}
+	known = slices.Concat(known, []string{"CIPHER-ALL"}, ciphers, []string{"KX-ALL"}, exchanges, []string{"MAC-ALL"}, macs, []string{"GROUP-ALL"})
+	for _, id := range groupIDs {
+		known = append(known, "GROUP-"+groupName(id))
+	}
+	suiteB := func(s string) bool { return strings.HasPrefix(s, "SUITEB") }
+	fixed := slices.Clone(always)
+	for _, name := range signatures {
+		fixed = append(fixed, "SIGN-"+name)
+	}
+	return Words{
+		Sets:     slices.DeleteFunc(slices.Clone(sets), suiteB),
+		Known:    append(known, "%NO_TICKETS", "%NO_TICKETS_TLS12"),
+		Absent:   absent,
+		Harmless: append(fixed, harmless...),
+		Refused:  append([]string{"SUITEB128", "SUITEB192", "@..."}, refused...),
+	}
 }
 
 // WriteList lists what a priority string offers.
