@@ -34,7 +34,7 @@ func help(w io.Writer, app *cli.App, name string) error {
 
 const usageText = `  tlsup [options] TARGET [PORT]
   tlsup [options] TARGET -- COMMAND [ARG...]
-  tlsup tunnel [options] LISTEN TARGET [LISTEN TARGET]...
+  tlsup tunnel [options] LISTEN TARGET [LISTEN TARGET]... [-- COMMAND [ARG...]]
   tlsup check [options] TARGET...
   tlsup explain [PROTOCOL]
   tlsup demo [PROTOCOL]
