@@ -202,7 +202,7 @@ func (p *program) checkOptions(c *cli.Context, pl *checkPlan) error {
 		}
 		pl.options = append(pl.options, o)
 	}
-	settings, err := p.trust(c)
+	settings, err := p.trust(c, nil)
 	if err != nil {
 		return usageError{err}
 	}

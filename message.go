@@ -11,6 +11,7 @@ import (
 
 	"tlsup/internal/connect"
 	"tlsup/internal/quote"
+	"tlsup/internal/trust"
 	"tlsup/negotiate"
 	"tlsup/pipe"
 )
@@ -38,6 +39,12 @@ func (m message) failure(err error) {
 	case errors.As(err, new(signalError)), errors.As(err, new(commandError)), errors.As(err, new(reportedError)):
 	case errors.As(err, &failed):
 		m.line("%s", reason(failed))
+		var untrusted *trust.Error
+		if errors.As(err, &untrusted) {
+			for _, line := range untrusted.Detail() {
+				m.line("%s", line)
+			}
+		}
 		if failed.Hint != "" {
 			m.line("hint: %s", failed.Hint)
 		}

@@ -86,6 +86,8 @@ func trustFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "pin", Usage: "accept the server's key with this `PIN` only, sha256//BASE64, besides the chain; repeatable"},
 		&cli.StringSliceFlag{Name: "pin-cert", Usage: "accept the certificate with this SHA-256 fingerprint `HEX` only; repeatable"},
 		&cli.BoolFlag{Name: "pin-only", Usage: "let the pins decide alone, without a chain"},
+		&cli.BoolFlag{Name: "tofu", Usage: "trust the key that the server had before, in place of the chain; ask about one that is new"},
+		&cli.BoolFlag{Name: "strict-tofu", Usage: "the same, and refuse one that is new"},
 		&cli.StringSliceFlag{Name: "alpn", Usage: "offer the application protocol `ID`; repeatable"},
 		&cli.StringFlag{Name: "tls-min", Usage: "lowest TLS `VERSION`, 1.0 to 1.3", DefaultText: "1.2"},
 		&cli.StringFlag{Name: "tls-max", Usage: "highest TLS `VERSION`", DefaultText: "1.3"},
@@ -119,6 +121,11 @@ var conflicts = [][2]string{
 	{"insecure", "pin-cert"},
 	{"insecure", "pin-only"},
 	{"pin-only", "x509cafile"},
+	{"insecure", "tofu"},
+	{"insecure", "strict-tofu"},
+	{"pin-only", "tofu"},
+	{"pin-only", "strict-tofu"},
+	{"tofu", "strict-tofu"},
 }
 
 // idleWithRaw are the options that would do nothing with --raw: the TLS session is another program's.
@@ -197,7 +204,7 @@ func (p *program) plan(c *cli.Context) (*plan, error) {
 	if pl.connect, err = connection(c, pl.target); err != nil {
 		return nil, err
 	}
-	settings, err := p.trust(c)
+	settings, err := p.trust(c, p.askHost(c, pl.timeout))
 	if err != nil {
 		return nil, usageError{err}
 	}
@@ -345,16 +352,21 @@ func parseTarget(c *cli.Context, manual bool) (connect.Target, error) {
 	return connect.ParseTarget(operands[0], port, protocol)
 }
 
-// trust reads the options on trust and tuning.
-func (p *program) trust(c *cli.Context) (*trust.Config, error) {
-	s := trustSettings(c)
+// trust reads the options on trust and tuning. ask is asked about servers that are not known; nil:
+// none is accepted.
+func (p *program) trust(c *cli.Context, ask func(string) (bool, error)) (*trust.Config, error) {
+	s, err := trustSettings(c)
+	if err != nil {
+		return nil, err
+	}
 	s.Passphrase = func(file string) ([]byte, error) { return askPassphrase(c.Context, file) }
+	s.Ask = ask
 	return trust.Load(s)
 }
 
-// trustSettings are the options on trust and tuning, without anybody to ask for a passphrase.
-func trustSettings(c *cli.Context) trust.Settings {
-	s := trust.Settings{
+// trustSettings are the options on trust and tuning, without anybody to ask.
+func trustSettings(c *cli.Context) (s trust.Settings, err error) {
+	s = trust.Settings{
 		CAFiles:    c.StringSlice("x509cafile"),
 		CertFile:   c.String("x509certfile"),
 		KeyFile:    c.String("x509keyfile"),
@@ -375,7 +387,10 @@ func trustSettings(c *cli.Context) trust.Settings {
 		sni := c.String("sni-hostname")
 		s.SNI = &sni
 	}
-	return s
+	if c.Bool("tofu") || c.Bool("strict-tofu") {
+		s.KnownHosts, err = stateFile("known_hosts")
+	}
+	return s, err
 }
 
 // seconds reads an option of type secondsValue.

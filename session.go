@@ -202,11 +202,11 @@ func (s *session) began(tls *connect.Session) {
 	s.pipe.Quiet = s.quiet(tls.Protocol)
 	s.pipe.CRLF = s.pipe.CRLF || s.lines && tls.Protocol != nil && tls.Protocol.Lines
 	state := tls.TLS.ConnectionState()
-	if err := s.plan.connect.Trust.Overlooked(state, tls.ServerName); err != nil {
+	if err := tls.Trust.Overlooked(state, tls.ServerName); err != nil {
 		s.message.line("%s: warning: %v", s.plan.target.Address(), err)
 	}
 	if s.verbose {
-		s.message.line("%s", s.plan.connect.Trust.Describe(state, tls.ServerName))
+		s.message.line("%s", tls.Trust.Describe(state, tls.ServerName))
 	}
 }
 

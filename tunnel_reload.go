@@ -28,7 +28,10 @@ type identities struct {
 func (p *program) identities(c *cli.Context, pl *tunnelPlan) *identities {
 	return &identities{
 		load: func(ask func(string) ([]byte, error)) (*trust.Config, error) {
-			s := trustSettings(c)
+			s, err := trustSettings(c)
+			if err != nil {
+				return nil, err
+			}
 			s.Passphrase = ask
 			return trust.Load(s)
 		},

@@ -303,10 +303,10 @@ func (s *Server) connect(ctx context.Context, pair *Pair, c *connection, log *sl
 		return err
 	}
 	state := session.TLS.ConnectionState()
-	if err := options.Trust.Overlooked(state, session.ServerName); err != nil {
+	if err := session.Trust.Overlooked(state, session.ServerName); err != nil {
 		options.Notice(err.Error())
 	}
-	c.log.Debug("handshake", "session", options.Trust.Describe(state, session.ServerName))
+	c.log.Debug("handshake", "session", session.Trust.Describe(state, session.ServerName))
 	c.client, c.server, c.abortServer = session.Client, session.Server, session.Abort
 	return nil
 }

@@ -77,6 +77,7 @@ type Session struct {
 	*record.Session
 	Protocol   *negotiate.Protocol // what is spoken; nil when the upgrade was done by hand
 	ServerName string              // the name that the certificate had to be valid for
+	Trust      *trust.Config       // the settings that it was verified with
 
 	// Client and Server are what to copy between when Options.Local was set: its connection and
 	// the session, as the protocol wants them.
@@ -288,7 +289,9 @@ func Secure(ctx context.Context, up *negotiate.Upgraded, t Target, o *Options) (
 	if ascii, err := idna.Lookup.ToASCII(name); err == nil {
 		name = ascii // certificates hold the ASCII form
 	}
-	config, err := o.settings(up.Protocol, name)
+	bound := *o
+	bound.Trust = o.Trust.For(t.server(up.Protocol, o))
+	config, err := bound.settings(up.Protocol, name)
 	if err != nil {
 		return nil, &Error{Target: t.Address(), Step: Handshake, Err: err}
 	}
@@ -305,7 +308,7 @@ func Secure(ctx context.Context, up *negotiate.Upgraded, t Target, o *Options) (
 	if err != nil {
 		return nil, t.upgradeError(err)
 	}
-	s := &Session{Session: record.NewSession(conn, tlsConn, under), Protocol: up.Protocol, ServerName: name}
+	s := &Session{Session: record.NewSession(conn, tlsConn, under), Protocol: up.Protocol, ServerName: name, Trust: bound.Trust}
 	if o.Local == nil {
 		return s, nil
 	}
@@ -319,6 +322,14 @@ func (o *Options) done(step Step) {
 	if o.Done != nil {
 		o.Done(step)
 	}
+}
+
+// server is whom the session is with, in which p is spoken, nil for something unknown.
+func (t Target) server(p *negotiate.Protocol, o *Options) trust.Server {
+	if p == nil {
+		p = t.Protocol
+	}
+	return trust.Server{Address: t.Address(), Protocol: p.Name, Notice: o.Notice}
 }
 
 // CheckTrust reports whether the TLS settings fit the protocol: nil, or an error that names the

@@ -190,7 +190,7 @@ func (c *check) conclude(err error) {
 	if state == nil || len(state.PeerCertificates) == 0 {
 		return
 	}
-	verdict := c.config.Judge(*state, c.look.Name)
+	verdict := c.look.Judge(*state)
 	r.session(*state, &c.look)
 	algorithm, note := signature(*state, c.tap.signature)
 	r.TLS.Signature, r.TLS.SignatureNote = optional(algorithm), note

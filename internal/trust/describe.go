@@ -64,7 +64,10 @@ func (c *Config) verdict(cs tls.ConnectionState, name string) string {
 
 // means is what stands in place of the chain; "" for nothing.
 func (c *Config) means() string {
-	if c.pins.only {
+	switch {
+	case c.known != nil:
+		return "the known hosts in " + pathText(c.known.file)
+	case c.pins.only:
 		return "its pin alone"
 	}
 	return ""

@@ -17,10 +17,15 @@ type Look struct {
 	State *tls.ConnectionState
 	// Asked tells that the server asked for the client's certificate, and Sent that it got one.
 	Asked, Sent bool
+
+	config *Config // that the handshake was made with
 }
 
+// Judge is Config.Judge for the server that was looked at.
+func (l *Look) Judge(cs tls.ConnectionState) Verdict { return l.config.Judge(cs, l.Name) }
+
 // Inspect returns settings with which a handshake goes on though the server's certificate is not
-// trusted, so that it can be reported on: [Config.Judge] tells, and nothing may be sent in such a
+// trusted, so that it can be reported on: [Look.Judge] tells, and nothing may be sent in such a
 // session. The client's own certificate is kept from a server that is not trusted. They are for one
 // connection, and write to look in its handshake.
 func (c *Config) Inspect(look *Look) *Config {
@@ -32,7 +37,7 @@ func (c *Config) Inspect(look *Look) *Config {
 // watch makes config, for a server of that name, tell c.look and go on.
 func (c *Config) watch(config *tls.Config, name string) {
 	look, trusted := c.look, false
-	look.Name = name
+	look.Name, look.config = name, c
 	config.VerifyConnection = func(cs tls.ConnectionState) error {
 		look.State = &cs
 		trusted = c.insecure || c.Problem(cs, name) == nil

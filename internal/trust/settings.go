@@ -56,6 +56,12 @@ type Settings struct {
 	Pins, CertPins []string
 	// PinOnly (--pin-only) has the pins stand in place of the chain, not beside it.
 	PinOnly bool
+	// KnownHosts (--tofu, --strict-tofu) is the file with the servers' keys that were seen before,
+	// which stand in place of the chain; "" for none.
+	KnownHosts string
+	// Ask asks a person whether the key of a server that is not known is to be trusted from now on.
+	// The question has several lines. Nil: there is nobody to ask, and it is not trusted.
+	Ask func(question string) (bool, error)
 
 	// DER tells that the files above hold one certificate or key each, in DER.
 	DER bool
@@ -77,6 +83,8 @@ type Config struct {
 	anchors    []anchor       // nil: the system's roots
 	roots      *x509.CertPool // the anchors; nil: the system's roots
 	pins       pins
+	known      *known                                // nil: the chain is what counts
+	server     Server                                // of For
 	look       *Look                                 // of Inspect
 	change     func(config *tls.Config, name string) // of Changed
 }
@@ -90,6 +98,9 @@ func Load(s Settings) (*Config, error) {
 		// The verification is Client's VerifyConnection. Records are as large as what is written: some
 		// servers want a packet whole in one.
 		shared: &tls.Config{InsecureSkipVerify: true, DynamicRecordSizingDisabled: true},
+	}
+	if s.KnownHosts != "" {
+		c.known = &known{s.KnownHosts, s.Ask}
 	}
 	steps := []func(*Settings) error{
 		c.loadVersions, c.loadCiphers, c.loadGroups, c.loadALPN, c.loadNames, c.loadPins, c.loadAnchors, c.loadKeys,
@@ -122,7 +133,11 @@ func (c *Config) Client(name string, alpn []string) *tls.Config {
 		if c.insecure {
 			return nil
 		}
-		return c.Problem(cs, name)
+		err := c.Problem(cs, name)
+		if c.known != nil {
+			return c.settle(cs, name, err)
+		}
+		return err
 	}
 	if c.look != nil {
 		c.watch(config, name)

@@ -30,6 +30,8 @@ type problem struct {
 	says string            // what is wrong, in words that follow the certificate's name; printable
 	hint string            // what would make it right; "" if nothing is known
 	err  error
+
+	detail []string // lines to show beneath; printable
 }
 
 // Error says which certificate it is and all that is wrong with it. What comes from
@@ -63,6 +65,14 @@ func (e *Error) Hint() string {
 		hints = append(hints, "--insecure skips the check, for tests only")
 	}
 	return strings.Join(hints, "; ")
+}
+
+// Detail are lines to show a person beneath the message; nil for none. They can be shown as they are.
+func (e *Error) Detail() (lines []string) {
+	for _, p := range e.problems {
+		lines = append(lines, p.detail...)
+	}
+	return lines
 }
 
 // Unwrap returns x509's error.
@@ -101,7 +111,10 @@ func (c *Config) verify(cs tls.ConnectionState, name string) ([]*x509.Certificat
 	}
 	var chain []*x509.Certificate
 	var problems []problem
-	if !c.pins.only {
+	switch {
+	case c.known != nil:
+		problems = c.known.problems(c.server, sent[0])
+	case !c.pins.only:
 		chain, problems = c.verifyChain(sent, name)
 	}
 	problems = append(problems, c.pins.problems(sent[0])...)
@@ -109,7 +122,7 @@ func (c *Config) verify(cs tls.ConnectionState, name string) ([]*x509.Certificat
 		return chain, nil
 	}
 	err := refuse(sent, problems...)
-	err.strict = c.pins.given()
+	err.strict = c.pins.given() || c.known != nil
 	return nil, err
 }
 
