@@ -401,19 +401,40 @@ func TestLimit(t *testing.T) {
 	}
 }
 
+// toldListener tells when it is closed.
+type toldListener struct {
+	*net.TCPListener
+	once   sync.Once
+	closed chan struct{}
+}
+
+func (l *toldListener) Close() error {
+	err := l.TCPListener.Close()
+	l.once.Do(func() { close(l.closed) })
+	return err
+}
+
 // TestDrain: told to stop, the tunnel takes no new connections and waits for the open ones, but not
 // for ever.
 func TestDrain(t *testing.T) {
 	t.Run("ends", func(t *testing.T) {
-		client, server, b := joined(t, nil)
+		p := newPeer(t)
+		pair := p.pair(t)
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		listener := &toldListener{TCPListener: l.(*net.TCPListener), closed: make(chan struct{})}
+		pair.Listener = listener
+		b := start(t, pair, nil)
+		client := dial(t, b)
+		server := p.next(t)
+		b.journal.await(t, "opened", 1)
 		b.stop()
-		for { // the listener is closed soon
-			conn, err := net.Dial("tcp", b.addr)
-			if err != nil {
-				break
-			}
+		<-listener.closed
+		if conn, err := net.Dial("tcp", b.addr); err == nil {
 			conn.Close()
-			time.Sleep(time.Millisecond)
+			t.Error("a new connection is taken")
 		}
 		io.WriteString(client, "last words")
 		if _, err := io.ReadFull(server, make([]byte, 10)); err != nil {
