@@ -38,6 +38,7 @@ func run(args []string, stdin, stdout, stderr *os.File) int {
 	}
 	err := p.main(ctx, args[1:])
 	p.message.failure(err)
+	p.events.end(err, status(err))
 	return status(err)
 }
 
@@ -45,6 +46,7 @@ func run(args []string, stdin, stdout, stderr *os.File) int {
 type program struct {
 	stdin, stdout *os.File
 	message       message
+	events        *events                            // of --status-fd
 	command       []string                           // COMMAND ARGS, behind --
 	child         atomic.Pointer[os.Process]         // the command while it runs
 	again         atomic.Pointer[context.CancelFunc] // called at a second ending signal

@@ -28,6 +28,7 @@ func pipeFlags() []cli.Flag {
 		[]cli.Flag{
 			&cli.BoolFlag{Name: "starttls", Aliases: []string{"s"}, Usage: "manual mode: pipe in the clear, start TLS on end of file or SIGALRM, pipe on"},
 			&cli.StringFlag{Name: "starttls-after", Usage: "manual mode that starts TLS behind the first line from the server that matches `REGEXP`"},
+			&cli.StringFlag{Name: "starttls-fd", Usage: "start TLS at a byte from the file descriptor `N`, too"},
 			&cli.StringFlag{Name: "port", Aliases: []string{"p"}, Usage: "`PORT` to connect to, a number or a service's name"},
 		},
 		wayFlags(),
@@ -43,6 +44,7 @@ func pipeFlags() []cli.Flag {
 		[]cli.Flag{
 			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v", "V"}, Usage: "print the cleartext exchange and a line on the TLS session to standard error"},
 			&cli.BoolFlag{Name: "list", Aliases: []string{"l"}, Usage: "list the protocols"},
+			&cli.StringFlag{Name: "status-fd", Usage: "write a JSON line on each event to the file descriptor `N`"},
 			&cli.StringFlag{Name: "as", Usage: "in front of all else: behave as `NAME` does, gnutls-cli"},
 			&cli.BoolFlag{Name: "version", Usage: "print the version"},
 		},
@@ -141,6 +143,7 @@ var needs = [][2]string{
 	{"x509certfile", "x509keyfile"},
 	{"x509keyfile", "x509certfile"},
 	{"proxy-password-file", "proxy"},
+	{"starttls-fd", "starttls"},
 }
 
 // notEmpty are options whose empty value would mean what leaving them out means.
@@ -180,6 +183,7 @@ type plan struct {
 	connect connect.Options
 	manual  bool
 	after   *regexp.Regexp // of --starttls-after
+	start   *os.File       // of --starttls-fd
 	timeout time.Duration
 	linger  time.Duration
 	idle    time.Duration

@@ -47,6 +47,9 @@ func (p *program) pipe(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := p.driven(c, pl); err != nil {
+		return err
+	}
 	var command *exec.Cmd
 	if p.command != nil {
 		if command, err = findCommand(p.command); err != nil {
@@ -64,6 +67,20 @@ func (p *program) pipe(c *cli.Context) error {
 	s.pipe.Terminal = command == nil && isTerminal(p.stdin)
 	s.lines = s.pipe.Terminal && !c.Bool("no-crlf")
 	return s.run(c.Context, command)
+}
+
+// driven reads the options for programs that drive this one.
+func (p *program) driven(c *cli.Context, pl *plan) (err error) {
+	if pl.start, err = descriptor(c, "starttls-fd"); err != nil {
+		return err
+	}
+	file, err := descriptor(c, "status-fd")
+	if file == nil {
+		return err
+	}
+	p.events = &events{file: file, target: pl.target.Address()}
+	pl.connect.Reached, pl.connect.Upgraded = p.events.connected, p.events.upgraded
+	return nil
 }
 
 // A session is one run of the pipe.
@@ -86,7 +103,7 @@ func (s *session) run(ctx context.Context, command *exec.Cmd) error {
 	defer cancel(nil)
 	var start <-chan struct{}
 	if s.plan.manual {
-		start = startSignal()
+		start = startOrder(s.plan.start)
 	}
 	conn, err := s.connect(ctx)
 	if err != nil {
@@ -176,6 +193,7 @@ func (c bareConn) Close() error { return c.Abort() }
 func (s *session) startTLS(ctx context.Context, conn net.Conn) (pipe.Conn, error) {
 	limited, stop := context.WithTimeout(ctx, s.plan.timeout)
 	defer stop()
+	s.events.upgraded(nil)
 	up := negotiate.GoAhead(conn)
 	up.ServerName = s.plan.target.ServerName()
 	tls, err := connect.Secure(limited, up, s.plan.target, &s.plan.connect)
@@ -205,6 +223,7 @@ func (s *session) began(tls *connect.Session) {
 	if err := tls.Trust.Overlooked(state, tls.ServerName); err != nil {
 		s.message.line("%s: warning: %v", s.plan.target.Address(), err)
 	}
+	s.events.handshake(state, tls.ServerName, tls.Trust.Overlooked(state, tls.ServerName) == nil)
 	if s.verbose {
 		s.message.line("%s", tls.Trust.Describe(state, tls.ServerName))
 	}

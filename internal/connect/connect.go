@@ -52,6 +52,10 @@ type Options struct {
 	// Recognised, if not nil, is called with what the server was taken for, where that had to
 	// be found out.
 	Recognised func(p *negotiate.Protocol, why string)
+	// Reached, if not nil, is called with the address that was reached, and Upgraded with the protocol
+	// whose upgrade is done, where there is one.
+	Reached  func(address net.Addr)
+	Upgraded func(p *negotiate.Protocol)
 	// Dialing, if not nil, is called with each address before it is tried; two may be
 	// tried at once.
 	Dialing func(address string)
@@ -162,6 +166,9 @@ func upgrade(ctx context.Context, conn net.Conn, t Target, o *Options) (*negotia
 		return nil, t.upgradeError(err)
 	}
 	o.done(Upgrade)
+	if o.Upgraded != nil && up.Protocol.Upgrade != nil {
+		o.Upgraded(up.Protocol)
+	}
 	return up, nil
 }
 
@@ -175,6 +182,9 @@ func Connect(ctx context.Context, t Target, o *Options) (net.Conn, Target, error
 	for _, t = range found {
 		var conn net.Conn
 		if conn, err = t.dial(ctx, o); err == nil {
+			if o.Reached != nil {
+				o.Reached(conn.RemoteAddr())
+			}
 			return conn, t, nil
 		}
 		if ctx.Err() != nil {

@@ -1,0 +1,11 @@
+package main
+
+import (
+	"errors"
+	"os"
+)
+
+// openDescriptor returns an error: programs are not handed descriptors by their numbers here.
+func openDescriptor(int) (*os.File, error) {
+	return nil, errors.New("it can't be used on this system")
+}
