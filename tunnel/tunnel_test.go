@@ -77,7 +77,7 @@ func TestSessions(t *testing.T) {
 var stamp = regexp.MustCompile(`<[0-9]+\.[0-9]+@`)
 
 // repeats are the protocols whose servers greet again inside TLS.
-var repeats = map[string]bool{"sieve": true, "ftp": true, "acap": true, "mupdate": true, "mtqp": true, "xmpp": true, "irc": true, "beep": true}
+var repeats = map[string]bool{"sieve": true, "acap": true, "mupdate": true, "mtqp": true, "xmpp": true, "irc": true, "beep": true, "csync": true}
 
 // A peer is a TLS server that the test leads by hand.
 type peer struct {
