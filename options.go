@@ -90,6 +90,7 @@ func trustFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "pin-only", Usage: "let the pins decide alone, without a chain"},
 		&cli.BoolFlag{Name: "tofu", Usage: "trust the key that the server had before, in place of the chain; ask about one that is new"},
 		&cli.BoolFlag{Name: "strict-tofu", Usage: "the same, and refuse one that is new"},
+		&cli.StringFlag{Name: "keylog", Usage: "append the session's keys to `FILE`, for Wireshark (default: SSLKEYLOGFILE)"},
 		&cli.StringSliceFlag{Name: "alpn", Usage: "offer the application protocol `ID`; repeatable"},
 		&cli.StringFlag{Name: "tls-min", Usage: "lowest TLS `VERSION`, 1.0 to 1.3", DefaultText: "1.2"},
 		&cli.StringFlag{Name: "tls-max", Usage: "highest TLS `VERSION`", DefaultText: "1.3"},
@@ -149,7 +150,7 @@ var needs = [][2]string{
 // notEmpty are options whose empty value would mean what leaving them out means.
 var notEmpty = []string{
 	"starttls-after", "starttls-name", "starttls-from", "x509certfile", "x509keyfile", "verify-hostname",
-	"tls-min", "tls-max", "ciphers", "groups",
+	"tls-min", "tls-max", "ciphers", "groups", "keylog",
 }
 
 // checkConflicts refuses contradictions before anything is opened.
@@ -365,7 +366,26 @@ func (p *program) trust(c *cli.Context, ask func(string) (bool, error)) (*trust.
 	}
 	s.Passphrase = func(file string) ([]byte, error) { return askPassphrase(c.Context, file) }
 	s.Ask = ask
-	return trust.Load(s)
+	settings, err := trust.Load(s)
+	if err == nil && s.KeyLog != "" {
+		p.message.line("warning: %s", keyLogWarning(s.KeyLog))
+	}
+	return settings, err
+}
+
+// keyLogFile is the file that sessions' keys are written to; "" for none.
+func keyLogFile(c *cli.Context) string {
+	switch {
+	case c.IsSet("keylog"):
+		return c.String("keylog")
+	case c.Bool("raw"):
+		return ""
+	}
+	return os.Getenv("SSLKEYLOGFILE")
+}
+
+func keyLogWarning(file string) string {
+	return "the keys of all sessions are written to " + quote.Escape(file) + ": whoever reads it can read what they carry"
 }
 
 // trustSettings are the options on trust and tuning, without anybody to ask.
@@ -383,6 +403,7 @@ func trustSettings(c *cli.Context) (s trust.Settings, err error) {
 		Pins:       c.StringSlice("pin"),
 		CertPins:   c.StringSlice("pin-cert"),
 		PinOnly:    c.Bool("pin-only"),
+		KeyLog:     keyLogFile(c),
 	}
 	for _, ids := range c.StringSlice("alpn") {
 		s.ALPN = append(s.ALPN, strings.Split(ids, ",")...)

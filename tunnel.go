@@ -151,6 +151,12 @@ func (p *program) pairs(c *cli.Context, pl *tunnelPlan) ([]tunnel.Pair, error) {
 	if err := pl.identities.read(c.Context); err != nil {
 		return nil, err
 	}
+	switch file := keyLogFile(c); {
+	case file != "" && pl.listen[0] == onStdio:
+		p.message.line("warning: %s", keyLogWarning(file))
+	case file != "":
+		pl.log.Warn(keyLogWarning(file))
+	}
 	for i, target := range pl.targets {
 		pairs[i] = tunnel.Pair{
 			Target: target, Options: pl.identities.current[i].Load, Raw: c.Bool("raw"),

@@ -63,6 +63,9 @@ type Settings struct {
 	// The question has several lines. Nil: there is nobody to ask, and it is not trusted.
 	Ask func(question string) (bool, error)
 
+	// KeyLog (--keylog, SSLKEYLOGFILE) is a file that the sessions' keys are appended to; "" for none.
+	KeyLog string
+
 	// DER tells that the files above hold one certificate or key each, in DER.
 	DER bool
 	// NoRoots leaves the system's roots out though CAFiles is empty: nothing is trusted.
@@ -103,7 +106,7 @@ func Load(s Settings) (*Config, error) {
 		c.known = &known{s.KnownHosts, s.Ask}
 	}
 	steps := []func(*Settings) error{
-		c.loadVersions, c.loadCiphers, c.loadGroups, c.loadALPN, c.loadNames, c.loadPins, c.loadAnchors, c.loadKeys,
+		c.loadVersions, c.loadCiphers, c.loadGroups, c.loadALPN, c.loadNames, c.loadPins, c.loadKeyLog, c.loadAnchors, c.loadKeys,
 	}
 	for _, step := range steps {
 		if err := step(&s); err != nil {
