@@ -42,6 +42,7 @@ func pipeFlags() []cli.Flag {
 		},
 		trustFlags(),
 		[]cli.Flag{
+			&cli.StringFlag{Name: "session", Usage: "keep the TLS session in `FILE`, and resume one from there"},
 			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v", "V"}, Usage: "print the cleartext exchange and a line on the TLS session to standard error"},
 			&cli.BoolFlag{Name: "list", Aliases: []string{"l"}, Usage: "list the protocols"},
 			&cli.StringFlag{Name: "status-fd", Usage: "write a JSON line on each event to the file descriptor `N`"},
@@ -136,7 +137,7 @@ func idleWithRaw() (names []string) {
 	for _, flag := range trustFlags() {
 		names = append(names, flag.Names()[0])
 	}
-	return append(names, "half-close", "no-half-close", "crlf", "no-crlf")
+	return append(names, "session", "half-close", "no-half-close", "crlf", "no-crlf")
 }
 
 // needs are options that mean nothing without another.
@@ -151,6 +152,7 @@ var needs = [][2]string{
 var notEmpty = []string{
 	"starttls-after", "starttls-name", "starttls-from", "x509certfile", "x509keyfile", "verify-hostname",
 	"tls-min", "tls-max", "ciphers", "groups", "keylog",
+	"session",
 }
 
 // checkConflicts refuses contradictions before anything is opened.
@@ -404,6 +406,8 @@ func trustSettings(c *cli.Context) (s trust.Settings, err error) {
 		CertPins:   c.StringSlice("pin-cert"),
 		PinOnly:    c.Bool("pin-only"),
 		KeyLog:     keyLogFile(c),
+
+		SessionFile: c.String("session"),
 	}
 	for _, ids := range c.StringSlice("alpn") {
 		s.ALPN = append(s.ALPN, strings.Split(ids, ",")...)

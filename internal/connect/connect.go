@@ -305,7 +305,9 @@ func Secure(ctx context.Context, up *negotiate.Upgraded, t Target, o *Options) (
 	if err != nil {
 		return nil, &Error{Target: t.Address(), Step: Handshake, Err: err}
 	}
-	config.ClientSessionCache = o.Sessions
+	if o.Sessions != nil {
+		config.ClientSessionCache = o.Sessions
+	}
 	if o.Local != nil {
 		o.equip(o.Local, t, up.Conn, config)
 	}

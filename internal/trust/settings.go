@@ -66,6 +66,10 @@ type Settings struct {
 	// KeyLog (--keylog, SSLKEYLOGFILE) is a file that the sessions' keys are appended to; "" for none.
 	KeyLog string
 
+	// SessionFile (--session) is a file in which sessions are kept for resumption in later runs; "" for
+	// none.
+	SessionFile string
+
 	// DER tells that the files above hold one certificate or key each, in DER.
 	DER bool
 	// NoRoots leaves the system's roots out though CAFiles is empty: nothing is trusted.
@@ -88,6 +92,7 @@ type Config struct {
 	pins       pins
 	known      *known                                // nil: the chain is what counts
 	server     Server                                // of For
+	sessions   string                                // the file with sessions; "" for none
 	look       *Look                                 // of Inspect
 	change     func(config *tls.Config, name string) // of Changed
 }
@@ -106,7 +111,7 @@ func Load(s Settings) (*Config, error) {
 		c.known = &known{s.KnownHosts, s.Ask}
 	}
 	steps := []func(*Settings) error{
-		c.loadVersions, c.loadCiphers, c.loadGroups, c.loadALPN, c.loadNames, c.loadPins, c.loadKeyLog, c.loadAnchors, c.loadKeys,
+		c.loadVersions, c.loadCiphers, c.loadGroups, c.loadALPN, c.loadNames, c.loadPins, c.loadKeyLog, c.loadSessions, c.loadAnchors, c.loadKeys,
 	}
 	for _, step := range steps {
 		if err := step(&s); err != nil {
@@ -141,6 +146,9 @@ func (c *Config) Client(name string, alpn []string) *tls.Config {
 			return c.settle(cs, name, err)
 		}
 		return err
+	}
+	if c.sessions != "" {
+		config.ClientSessionCache = c.sessionCache(config)
 	}
 	if c.look != nil {
 		c.watch(config, name)
