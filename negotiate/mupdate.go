@@ -39,7 +39,7 @@ var _ = register(&Protocol{
 var mupdateBanner = regexp.MustCompile(`^(?i:\* (AUTH[ \r\n]|OK MUPDATE "))`)
 
 // cyrusHint is for servers that offer no upgrade.
-const cyrusHint = "TLS may be off at the server: Cyrus wants tls_server_cert and tls_server_key in imapd.conf"
+const cyrusHint = "TLS may be off at the server: Cyrus wants tls_server_cert and tls_server_key in imapd.conf, and allowstarttls since version 3.13"
 
 func upgradeMUPDATE(c *Conn, _ *Options) error {
 	offered := false
