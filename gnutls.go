@@ -59,6 +59,7 @@ type gnutlsRun struct {
 	dialed   string // the address that was tried last
 	target   connect.Target
 	connect  connect.Options
+	chain    *trust.Config // that judges by authorities
 	trust    *trust.Config
 	priority *gnutls.Priority
 	files    gnutlsFiles

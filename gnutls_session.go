@@ -16,6 +16,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/term"
+
 	"tlsup/internal/connect"
 	"tlsup/internal/gnutls"
 	"tlsup/internal/quote"
@@ -111,7 +113,7 @@ func (g *gnutlsRun) parseTarget() error {
 }
 
 // loadTrust reads certificates and keys, and says how many.
-func (g *gnutlsRun) loadTrust(ctx context.Context) error {
+func (g *gnutlsRun) loadTrust(ctx context.Context) (err error) {
 	l := g.line
 	s := trust.Settings{
 		CertFile: l.Value("x509certfile"), KeyFile: l.Value("x509keyfile"), DER: l.Has("x509fmtder"),
@@ -137,9 +139,14 @@ func (g *gnutlsRun) loadTrust(ctx context.Context) error {
 	case l.Has("sni-hostname"):
 		s.SNI = &sni
 	}
-	config, err := trust.Load(s)
-	if err != nil {
+	if g.chain, err = trust.Load(s); err != nil {
 		return err
+	}
+	config := g.chain
+	if l.Has("tofu") || l.Has("strict-tofu") {
+		if config, err = g.loadKnownHosts(ctx, s); err != nil {
+			return err
+		}
 	}
 	g.say("Processed %d CA certificate(s).\n", config.Anchors())
 	if s.CertFile != "" {
@@ -154,6 +161,44 @@ func (g *gnutlsRun) loadTrust(ctx context.Context) error {
 	}
 	g.trust = config.Offering(offer).Changed(g.change)
 	return nil
+}
+
+// loadKnownHosts has the key that a server had before count, whatever is thought of its chain.
+func (g *gnutlsRun) loadKnownHosts(ctx context.Context, s trust.Settings) (*trust.Config, error) {
+	var err error
+	if s.KnownHosts, err = stateFile("known_hosts"); err != nil {
+		return nil, err
+	}
+	s.Insecure = false
+	if g.line.Has("tofu") && !g.line.Has("strict-tofu") {
+		s.Ask = func(string) (bool, error) {
+			answer, err := askTerminal(ctx, func(t *term.Terminal) (string, error) {
+				t.SetPrompt("Are you sure you want to trust it? (y/N): ")
+				return t.ReadLine()
+			})
+			answer = strings.ToLower(strings.TrimSpace(answer))
+			return answer == "y" || answer == "yes", err
+		}
+	}
+	return trust.Load(s)
+}
+
+// knownHost says what is wrong with a server's key, if it is new or another one than before.
+func (g *gnutlsRun) knownHost(cs tls.ConnectionState, name string) {
+	host := quote.Escape(g.target.Host)
+	err := g.trust.For(trust.Server{Address: g.target.Address(), Protocol: g.target.Protocol.Name}).Problem(cs, name)
+	switch {
+	case errors.Is(err, trust.ErrUnknownHost):
+		g.complain("Host %s (%d) has never been contacted before.", host, g.target.Port)
+	case errors.Is(err, trust.ErrChangedHost):
+		g.complain("Warning: host %s is known and it is associated with a different key.", host)
+		g.complain("It might be that the server has multiple keys, or an attacker replaced the key to eavesdrop this connection .")
+	default:
+		return
+	}
+	if g.chain.Problem(cs, name) == nil {
+		g.complain("Its certificate is valid for %s.", host)
+	}
 }
 
 // change makes the settings of a connection tell what is seen in its handshake.
@@ -171,12 +216,15 @@ func (g *gnutlsRun) change(config *tls.Config, name string) {
 		}
 		block.Certificates(cs)
 		if !g.line.No("ca-verification") && !cs.DidResume {
-			verdict := g.trust.Judge(cs, name)
+			verdict := g.chain.Judge(cs, name)
 			var errs []error
 			for _, reason := range verdict.Reasons {
 				errs = append(errs, reason.Err)
 			}
 			block.Status(verdict.Err == nil, errs)
+		}
+		if g.line.Has("tofu") || g.line.Has("strict-tofu") {
+			g.knownHost(cs, name)
 		}
 		return verify(cs)
 	}

@@ -550,7 +550,7 @@ func TestGnutlsRefuses(t *testing.T) {
 	for _, test := range []struct{ arg, want string }{
 		{"--udp", "gnutls-cli: option --udp is not supported: crypto/tls has no DTLS\n"},
 		{"-e", "gnutls-cli: option --rehandshake is not supported: "},
-		{"--tofu", "gnutls-cli: option --tofu is not supported yet\n"},
+		{"--dane", "gnutls-cli: option --dane is not supported yet\n"},
 		{"--priority=NORMAL:+PSK", "gnutls-cli: --priority: +PSK can't be done here: "},
 	} {
 		c := startGnutls(t, "tlsup", "--as", gnutls.Name, "localhost", test.arg)
@@ -559,6 +559,41 @@ func TestGnutlsRefuses(t *testing.T) {
 			t.Errorf("%s: status %d\n%s%s", test.arg, s.status, s.out, s.err)
 		}
 	}
+}
+
+// TestGnutlsTofu: a server that no authority vouches for is trusted by its key, once a person on the
+// terminal has said so.
+func TestGnutlsTofu(t *testing.T) {
+	t.Parallel()
+	state := t.TempDir()
+	inState := func(cmd *exec.Cmd) { cmd.Env = append(cmd.Env, "XDG_STATE_HOME="+state) }
+	server, address := playing(t, "TLS\nS: bye", "unknown-ca")
+	failing, failed := playing(t, "TLS fails", "unknown-ca")
+
+	s := onTerminal(t, inState, gnutls.Name, "--strict-tofu", ca, failed)
+	s.sees("has never been contacted before.")
+	s.sees("*** Fatal error: Error in the certificate.")
+	s.ends(1)
+	failing.heard(t)
+
+	s = onTerminal(t, inState, gnutls.Name, "--tofu", ca, failed)
+	s.sees("Are you sure you want to trust it? (y/N): ")
+	s.types("n\r")
+	s.ends(1)
+	failing.heard(t)
+
+	s = onTerminal(t, inState, gnutls.Name, "--tofu", ca, address)
+	s.sees("Are you sure you want to trust it? (y/N): ")
+	s.types("y\r")
+	s.sees("- Handshake was completed")
+	s.ends(0)
+	server.heard(t)
+
+	s = onTerminal(t, inState, gnutls.Name, "--strict-tofu", ca, address)
+	s.sees("The certificate is NOT trusted. The certificate issuer is unknown. ")
+	s.sees("- Handshake was completed")
+	s.ends(0)
+	server.heard(t)
 }
 
 // TestGnutlsFiles: DER is read, and what is to be saved is saved.

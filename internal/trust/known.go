@@ -100,8 +100,8 @@ func (h knownHost) find(data []byte) (found knownHost, ok bool) {
 
 // Reasons why a known host is not trusted.
 var (
-	errUnknownHost = errors.New("the server is not known")
-	errChangedHost = errors.New("the server has another key than before")
+	ErrUnknownHost = errors.New("the server is not known")
+	ErrChangedHost = errors.New("the server has another key than before")
 )
 
 // problems is what is known against a server's certificate.
@@ -114,7 +114,7 @@ func (k *known) problems(server Server, leaf *x509.Certificate) []problem {
 	switch before, ok := now.find(data); {
 	case !ok:
 		return []problem{{
-			cert: leaf, err: errUnknownHost,
+			cert: leaf, err: ErrUnknownHost,
 			says: "is of a server that is not known: its key is " + now.pin,
 			hint: "if its operator says that this is its key, give it to tlsup --tofu, which asks on a terminal",
 		}}
@@ -134,7 +134,7 @@ func (k *known) changed(before, now knownHost, leaf *x509.Certificate) problem {
 	fmt.Fprintf(w, "dates\tseen from %s to %s\tvalid from %s to %s\n", value(before.first), value(before.last), date(leaf.NotBefore), date(leaf.NotAfter))
 	w.Flush()
 	return problem{
-		cert: leaf, err: errChangedHost,
+		cert: leaf, err: ErrChangedHost,
 		says:   fmt.Sprintf("has another key than the server had before: known is %s, now it is %s", before.pin, now.pin),
 		detail: strings.Split(strings.TrimRight(b.String(), "\n"), "\n"),
 		hint:   fmt.Sprintf("somebody may be in the way; if its operator says that the key is a new one, take line %d out of %s", before.line, pathText(k.file)),
@@ -152,7 +152,7 @@ func (c *Config) settle(cs tls.ConnectionState, name string, err error) error {
 			c.notice("the day can't be noted in the known hosts: %v", err)
 		}
 		return nil
-	case !errors.As(err, &refused) || k.ask == nil || slices.ContainsFunc(refused.problems, func(p problem) bool { return p.err != errUnknownHost }):
+	case !errors.As(err, &refused) || k.ask == nil || slices.ContainsFunc(refused.problems, func(p problem) bool { return p.err != ErrUnknownHost }):
 		return err
 	}
 	leaf := cs.PeerCertificates[0]
@@ -199,7 +199,7 @@ func (c *Config) question(cs tls.ConnectionState, name string) string {
 	return b.String()
 }
 
-// note writes down that a server was seen today. It returns errChangedHost if by now the file has
+// note writes down that a server was seen today. It returns ErrChangedHost if by now the file has
 // another key of it.
 func (k *known) note(now knownHost) error {
 	if data, err := os.ReadFile(k.file); err == nil {
@@ -216,7 +216,7 @@ func (k *known) note(now knownHost) error {
 			return append(old, now.String()+"\n"...), nil
 		}
 		if before.pin != now.pin {
-			return nil, errChangedHost
+			return nil, ErrChangedHost
 		}
 		now.first = before.first
 		lines := strings.SplitAfter(string(old), "\n")
