@@ -7,7 +7,6 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
-	"encoding/asn1"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/pem"
@@ -93,7 +92,7 @@ func describe(cert *x509.Certificate, now time.Time) Certificate {
 		Pin:        "sha256//" + base64.StdEncoding.EncodeToString(pin[:]),
 		Authority:  cert.BasicConstraintsValid && cert.IsCA,
 		SelfSigned: trust.SelfSigned(cert),
-		MustStaple: mustStaple(cert),
+		MustStaple: trust.MustStaple(cert),
 		raw:        cert.Raw,
 	}
 }
@@ -124,24 +123,6 @@ func describeKey(cert *x509.Certificate) Key {
 		return Key{"Ed25519", 256}
 	}
 	return Key{cert.PublicKeyAlgorithm.String(), 0}
-}
-
-// The extension TLS feature (RFC 7633), and its value for a stapled response.
-var (
-	oidFeature    = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 1, 24}
-	statusRequest = 5
-)
-
-func mustStaple(cert *x509.Certificate) bool {
-	for _, extension := range cert.Extensions {
-		var features []int
-		if extension.Id.Equal(oidFeature) {
-			if _, err := asn1.Unmarshal(extension.Value, &features); err == nil && slices.Contains(features, statusRequest) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // PEMBlock is the certificate in PEM.

@@ -204,7 +204,7 @@ func (c *check) conclude(err error) {
 	}
 	r.verification(verdict)
 	r.chain(state.PeerCertificates, verdict.Chain, &c.options)
-	r.staple(*state, verdict.Chain)
+	r.staple(*state, verdict.Found)
 	r.scts(*state)
 	switch {
 	case verdict.Err != nil && verdict.Insecure:

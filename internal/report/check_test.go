@@ -374,7 +374,7 @@ func TestOCSP(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			leaf := must[tls.Certificate](t)(ca.Issue([]string{testserver.Host}, func(c *x509.Certificate) {
-				c.ExtraExtensions = []pkix.Extension{{Id: oidFeature, Value: must[[]byte](t)(asn1.Marshal([]int{statusRequest}))}}
+				c.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 1, 24}, Value: must[[]byte](t)(asn1.Marshal([]int{5}))}} // must-staple
 			}))
 			leaf.OCSPStaple = []byte("no response")
 			if test.by != nil {
@@ -385,6 +385,9 @@ func TestOCSP(t *testing.T) {
 			r := s.check(t, Options{})
 			if r.OCSP == nil || r.OCSP.State != test.state || !r.Chain[0].MustStaple {
 				t.Fatalf("%+v", r.OCSP)
+			}
+			if trusted := test.name == "good"; trusted != (r.Status == connect.StatusOK) || trusted != r.Verification.Trusted {
+				t.Errorf("status %d, %+v", r.Status, r.Verification)
 			}
 			if got := or(r.OCSP.Problem, ""); !strings.Contains(got, test.problem) || got != "" && test.problem == "" && test.by != nil {
 				t.Errorf("the problem is %q", got)

@@ -14,8 +14,7 @@ import (
 	"tlsup/internal/quote"
 )
 
-// OCSP is a stapled response on the server's certificate (RFC 6960). The verification does not look
-// at it.
+// OCSP is a stapled response on the server's certificate (RFC 6960).
 type OCSP struct {
 	State      string     `json:"state"`   // good, revoked, unknown, or unreadable
 	Problem    *string    `json:"problem"` // why it proves nothing; nil: it does

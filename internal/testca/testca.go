@@ -98,6 +98,18 @@ func SelfSigned(names []string, change func(*x509.Certificate)) (tls.Certificate
 	return tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf}, nil
 }
 
+// CRL makes a list of revoked certificates, in DER, that is valid for a day. change, if not nil, may
+// alter the template before it is signed.
+func (ca *CA) CRL(change func(*x509.RevocationList)) ([]byte, error) {
+	template := &x509.RevocationList{
+		Number: serial(), ThisUpdate: time.Now().Add(-time.Hour), NextUpdate: time.Now().Add(23 * time.Hour),
+	}
+	if change != nil {
+		change(template)
+	}
+	return x509.CreateRevocationList(rand.Reader, template, ca.Cert, ca.key)
+}
+
 // EncodePEM returns a certificate's chain and its key (PKCS#8).
 func EncodePEM(c tls.Certificate) (cert, key []byte, err error) {
 	for _, der := range c.Certificate {

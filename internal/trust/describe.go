@@ -43,7 +43,7 @@ func keyExchange(cs tls.ConnectionState) string {
 
 // verdict says what the certificate was verified against, or why it is not trusted.
 func (c *Config) verdict(cs tls.ConnectionState, name string) string {
-	chain, err := c.verify(cs, name)
+	chain, err := c.verify(cs, name, nil)
 	switch {
 	case err != nil:
 		return "NOT verified: " + err.Error()

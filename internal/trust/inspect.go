@@ -40,7 +40,7 @@ func (c *Config) watch(config *tls.Config, name string) {
 	look.Name, look.config = name, c
 	config.VerifyConnection = func(cs tls.ConnectionState) error {
 		look.State = &cs
-		trusted = c.insecure || c.Problem(cs, name) == nil
+		trusted = c.insecure || c.handle(cs, name) == nil
 		return nil
 	}
 	own := config.GetClientCertificate
@@ -91,6 +91,8 @@ type Verdict struct {
 	// Chain leads from the certificate to the trust anchor; nil if it is not trusted, or by other
 	// means.
 	Chain []*x509.Certificate
+	// Found is that chain, also if there is something else than the chain to object to.
+	Found []*x509.Certificate
 	// Means say by what it is trusted in place of a chain.
 	Means string
 	// Source is where the trust anchor comes from: the file's path, or "" for the system's roots.
@@ -115,9 +117,9 @@ type Reason struct {
 // whatever --insecure says.
 func (c *Config) Judge(cs tls.ConnectionState, name string) Verdict {
 	v := Verdict{Name: c.reference(name), Insecure: c.insecure}
-	chain, err := c.verify(cs, v.Name)
+	chain, err := c.verify(cs, v.Name, nil)
 	if err != nil {
-		v.Err = err
+		v.Err, v.Found = err, err.chain
 		for _, p := range err.problems {
 			v.Reasons = append(v.Reasons, Reason{p.cert, p.says, p.hint, p.err})
 		}
@@ -127,7 +129,7 @@ func (c *Config) Judge(cs tls.ConnectionState, name string) Verdict {
 		v.Means = c.means()
 		return v
 	}
-	v.Chain, v.Source = chain, c.fileOf(chain[len(chain)-1])
+	v.Chain, v.Found, v.Source = chain, chain, c.fileOf(chain[len(chain)-1])
 	return v
 }
 

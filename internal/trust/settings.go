@@ -8,6 +8,7 @@
 package trust
 
 import (
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -63,6 +64,10 @@ type Settings struct {
 	// The question has several lines. Nil: there is nobody to ask, and it is not trusted.
 	Ask func(question string) (bool, error)
 
+	// OCSP (--ocsp) asks the OCSP responder that the certificate names, unless the server staples its
+	// answer. CRLFiles (--x509crlfile) are files with lists of revoked certificates, PEM or DER.
+	OCSP     bool
+	CRLFiles []string
 	// KeyLog (--keylog, SSLKEYLOGFILE) is a file that the sessions' keys are appended to; "" for none.
 	KeyLog string
 
@@ -89,6 +94,8 @@ type Config struct {
 	alpn       []string
 	anchors    []anchor       // nil: the system's roots
 	roots      *x509.CertPool // the anchors; nil: the system's roots
+	ocsp       *responders    // nil: nobody is asked
+	crls       []crl
 	pins       pins
 	known      *known                                // nil: the chain is what counts
 	server     Server                                // of For
@@ -110,8 +117,11 @@ func Load(s Settings) (*Config, error) {
 	if s.KnownHosts != "" {
 		c.known = &known{s.KnownHosts, s.Ask}
 	}
+	if s.OCSP {
+		c.ocsp = &responders{known: map[[sha256.Size]byte]answer{}}
+	}
 	steps := []func(*Settings) error{
-		c.loadVersions, c.loadCiphers, c.loadGroups, c.loadALPN, c.loadNames, c.loadPins, c.loadKeyLog, c.loadSessions, c.loadAnchors, c.loadKeys,
+		c.loadVersions, c.loadCiphers, c.loadGroups, c.loadALPN, c.loadNames, c.loadPins, c.loadKeyLog, c.loadSessions, c.loadAnchors, c.loadCRLs, c.loadKeys,
 	}
 	for _, step := range steps {
 		if err := step(&s); err != nil {
@@ -141,7 +151,7 @@ func (c *Config) Client(name string, alpn []string) *tls.Config {
 		if c.insecure {
 			return nil
 		}
-		err := c.Problem(cs, name)
+		err := c.handle(cs, name)
 		if c.known != nil {
 			return c.settle(cs, name, err)
 		}

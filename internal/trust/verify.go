@@ -21,7 +21,8 @@ type Error struct {
 
 	problems []problem // all that is wrong; the first one's certificate and error stand above
 	sent     []*x509.Certificate
-	strict   bool // --insecure is no way out
+	chain    []*x509.Certificate // to the trust anchor, though for another reason it is not trusted
+	strict   bool                // --insecure is no way out
 }
 
 // A problem is one thing that is wrong with a certificate.
@@ -88,7 +89,27 @@ var (
 // returns nil or an *Error, also if --insecure is given: what was let pass. name is
 // the one that Client was called with.
 func (c *Config) Problem(cs tls.ConnectionState, name string) error {
-	if _, err := c.verify(cs, c.reference(name)); err != nil {
+	if _, err := c.verify(cs, c.reference(name), nil); err != nil {
+		return err
+	}
+	return nil
+}
+
+// handling is what a verification does beside it in a handshake: it asks responders, and says what a
+// person should know. Nil: neither.
+type handling struct {
+	notice func(format string, args ...any)
+}
+
+func (h *handling) say(format string, args ...any) {
+	if h != nil {
+		h.notice(format, args...)
+	}
+}
+
+// handle is Problem in a handshake.
+func (c *Config) handle(cs tls.ConnectionState, name string) error {
+	if _, err := c.verify(cs, c.reference(name), &handling{c.notice}); err != nil {
 		return err
 	}
 	return nil
@@ -104,7 +125,7 @@ func (c *Config) Overlooked(cs tls.ConnectionState, name string) error {
 
 // verify returns the chain that makes the session's certificate trusted for name, from it up to
 // the trust anchor, or what is wrong. The chain is nil where something else stands in its place.
-func (c *Config) verify(cs tls.ConnectionState, name string) ([]*x509.Certificate, *Error) {
+func (c *Config) verify(cs tls.ConnectionState, name string, h *handling) ([]*x509.Certificate, *Error) {
 	sent := cs.PeerCertificates
 	if len(sent) == 0 {
 		return nil, refuse(nil, problem{says: errNoCertificate.Error(), err: errNoCertificate})
@@ -118,12 +139,32 @@ func (c *Config) verify(cs tls.ConnectionState, name string) ([]*x509.Certificat
 		chain, problems = c.verifyChain(sent, name)
 	}
 	problems = append(problems, c.pins.problems(sent[0])...)
+	if problems == nil { // or responders would be asked, at an address that nobody vouches for
+		problems = c.checkRevoked(cs, chain, h)
+	}
 	if problems == nil {
 		return chain, nil
 	}
 	err := refuse(sent, problems...)
+	err.chain = chain
 	err.strict = c.pins.given() || c.known != nil
 	return nil, err
+}
+
+// checkRevoked looks whether a session's certificate was revoked, or one of its chain.
+func (c *Config) checkRevoked(cs tls.ConnectionState, chain []*x509.Certificate, h *handling) []problem {
+	if chain == nil { // by other means
+		leaf, others := cs.PeerCertificates[0], cs.PeerCertificates[1:]
+		i := slices.IndexFunc(others, func(other *x509.Certificate) bool { return leaf.CheckSignatureFrom(other) == nil })
+		if i < 0 {
+			return nil
+		}
+		chain = []*x509.Certificate{leaf, others[i]}
+	}
+	if len(chain) < 2 {
+		return nil // it is trusted by itself
+	}
+	return append(c.checkCRLs(chain, h), c.checkOCSP(cs, chain[1], h)...)
 }
 
 // verifyChain returns the chain, or what is wrong with the certificates.

@@ -1,0 +1,236 @@
+package trust
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/asn1"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ocsp"
+
+	"tlsup/internal/quote"
+)
+
+// Bounds of a question to an OCSP responder.
+const (
+	maxOCSP     = 64 << 10 // bytes of an answer
+	ocspTimeout = 10 * time.Second
+	ocspSkew    = 5 * time.Minute    // by which a clock may be behind
+	ocspLife    = 7 * 24 * time.Hour // of an answer that does not say how long it is good for
+)
+
+var (
+	errRevoked  = errors.New("the certificate was revoked")
+	errNoStaple = errors.New("the certificate demands a stapled OCSP response")
+	errOCSP     = errors.New("the OCSP responder gives no proof")
+)
+
+const hintRevoked = "the server's operator has to get another certificate; nothing is to be sent to whoever uses this one"
+
+// MustStaple reports whether a certificate demands a stapled OCSP response (RFC 7633).
+func MustStaple(cert *x509.Certificate) bool {
+	const statusRequest = 5
+	for _, extension := range cert.Extensions {
+		var features []int
+		if extension.Id.Equal(asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 1, 24}) {
+			if _, err := asn1.Unmarshal(extension.Value, &features); err == nil && slices.Contains(features, statusRequest) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// readOCSP verifies a response on a certificate (RFC 6960, 3.2). Its error says why it proves nothing.
+func readOCSP(raw []byte, leaf, issuer *x509.Certificate, now time.Time) (*ocsp.Response, error) {
+	r, err := ocsp.ParseResponseForCert(raw, leaf, issuer)
+	if err != nil {
+		return nil, errors.New(cause(err.Error()))
+	}
+	if by := r.Certificate; by != nil && !by.Equal(issuer) {
+		switch {
+		case !slices.Contains(by.ExtKeyUsage, x509.ExtKeyUsageOCSPSigning):
+			return nil, errors.New("it is signed by somebody who is no OCSP responder")
+		case !within(by, now):
+			return nil, errors.New("its signer's certificate is out of date")
+		}
+	}
+	end := r.NextUpdate
+	if end.IsZero() {
+		end = r.ThisUpdate.Add(ocspLife)
+	}
+	switch {
+	case now.Add(ocspSkew).Before(r.ThisUpdate):
+		return nil, errors.New("it is not valid before " + date(r.ThisUpdate))
+	case now.After(end):
+		return nil, errors.New("it is out of date since " + date(end))
+	}
+	return r, nil
+}
+
+// revokedBy is the problem with a certificate that a response calls revoked.
+func revokedBy(leaf *x509.Certificate, r *ocsp.Response, source string) []problem {
+	return []problem{{
+		cert: leaf, err: errRevoked, hint: hintRevoked,
+		says: fmt.Sprintf("was revoked on %s%s, says %s", date(r.RevokedAt), revocationReason(r.RevocationReason), source),
+	}}
+}
+
+// revocationReasons are the codes of RFC 5280, 5.3.1.
+var revocationReasons = map[int]string{
+	1: "key compromise", 2: "authority's compromise", 3: "affiliation changed", 4: "superseded", 5: "out of use",
+	6: "on hold", 9: "privilege withdrawn", 10: "attribute authority's compromise",
+}
+
+func revocationReason(code int) string {
+	if reason, ok := revocationReasons[code]; ok {
+		return " (" + reason + ")"
+	}
+	return ""
+}
+
+// checkOCSP looks at the stapled response on the leaf, and at the responder's where that is wanted.
+// h is nil but in a handshake.
+func (c *Config) checkOCSP(cs tls.ConnectionState, issuer *x509.Certificate, h *handling) []problem {
+	leaf, now := cs.PeerCertificates[0], time.Now()
+	if len(cs.OCSPResponse) > 0 {
+		r, err := readOCSP(cs.OCSPResponse, leaf, issuer, now)
+		switch {
+		case err != nil && cs.DidResume: // it is that of the first handshake, which may be old by now
+		case err != nil:
+			h.say("the stapled OCSP response is ignored: %v", err)
+		case r.Status == ocsp.Revoked:
+			return revokedBy(leaf, r, "the stapled OCSP response")
+		case r.Status == ocsp.Good:
+			return nil
+		default:
+			h.say("the stapled OCSP response is ignored: its responder does not know the certificate")
+		}
+	}
+	switch {
+	case MustStaple(leaf) && !cs.DidResume:
+		return []problem{{
+			cert: leaf, err: errNoStaple,
+			says: "demands a stapled OCSP response (must-staple), and the server sends none that proves anything",
+			hint: "the server's operator has to switch on OCSP stapling",
+		}}
+	case c.ocsp != nil:
+		return c.ocsp.check(leaf, issuer, h)
+	}
+	return nil
+}
+
+// responders are what OCSP responders said, for all copies of the settings.
+type responders struct {
+	mu    sync.Mutex
+	known map[[sha256.Size]byte]answer // by certificate
+}
+
+// An answer is what a responder said, or why that is not known.
+type answer struct {
+	response *ocsp.Response
+	err      error
+}
+
+func (a *answer) fresh(now time.Time) bool {
+	return a.err == nil && (a.response.NextUpdate.IsZero() || now.Before(a.response.NextUpdate))
+}
+
+// check asks the responder of leaf in a handshake. Outside of one only what was said counts.
+func (o *responders) check(leaf, issuer *x509.Certificate, h *handling) []problem {
+	key := sha256.Sum256(leaf.Raw)
+	o.mu.Lock()
+	a, known := o.known[key]
+	o.mu.Unlock()
+	if h != nil && (!known || !a.fresh(time.Now())) {
+		place := responderOf(leaf)
+		if place == "" {
+			h.say("the certificate names no OCSP responder that can be asked by http: nothing was asked")
+			return nil
+		}
+		a.response, a.err = askResponder(place, leaf, issuer)
+		if a.err != nil {
+			a.err = fmt.Errorf("%s: %w", quote.Short(place), a.err)
+		}
+		known = true
+		o.mu.Lock()
+		o.known[key] = a
+		o.mu.Unlock()
+	}
+	switch {
+	case !known:
+		return nil
+	case a.err != nil:
+		return []problem{{
+			cert: leaf, err: errOCSP, says: fmt.Sprintf("cannot be shown to be in force, by the OCSP responder %v", a.err),
+			hint: "without --ocsp nobody is asked",
+		}}
+	case a.response.Status == ocsp.Revoked:
+		return revokedBy(leaf, a.response, "its OCSP responder")
+	}
+	return nil
+}
+
+// responderOf is the first responder's URL that can be asked; "" for none.
+func responderOf(leaf *x509.Certificate) string {
+	for _, place := range leaf.OCSPServer {
+		if u, err := url.Parse(place); err == nil && u.Scheme == "http" && u.Host != "" {
+			return place
+		}
+	}
+	return ""
+}
+
+// askResponder asks by http (RFC 6960, A.1). The answer's signature is what counts, not the way.
+func askResponder(place string, leaf, issuer *x509.Certificate) (*ocsp.Response, error) {
+	question, err := ocsp.CreateRequest(leaf, issuer, nil)
+	if err != nil {
+		return nil, err
+	}
+	client := &http.Client{
+		Timeout:   ocspTimeout,
+		Transport: &http.Transport{DisableKeepAlives: true, MaxResponseHeaderBytes: maxOCSP}, // and no proxy
+		CheckRedirect: func(to *http.Request, via []*http.Request) error {
+			if to.URL.Scheme != "http" || len(via) > 3 {
+				return errors.New("it leads elsewhere")
+			}
+			return nil
+		},
+	}
+	reply, err := client.Post(place, "application/ocsp-request", bytes.NewReader(question))
+	if err != nil {
+		var failed *url.Error
+		if errors.As(err, &failed) {
+			err = failed.Err // the message has the place
+		}
+		return nil, errors.New(quote.Escape(err.Error()))
+	}
+	defer reply.Body.Close()
+	if reply.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("it answers with HTTP status %d", reply.StatusCode)
+	}
+	raw, err := io.ReadAll(io.LimitReader(reply.Body, maxOCSP+1))
+	switch {
+	case err != nil:
+		return nil, errors.New(quote.Escape(err.Error()))
+	case len(raw) > maxOCSP:
+		return nil, fmt.Errorf("its answer is longer than %d bytes", maxOCSP)
+	}
+	r, err := readOCSP(raw, leaf, issuer, time.Now())
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("its answer proves nothing: %w", err)
+	case r.Status == ocsp.Unknown:
+		return nil, errors.New("it does not know the certificate")
+	}
+	return r, nil
+}
