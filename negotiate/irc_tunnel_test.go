@@ -5,7 +5,6 @@ import (
 	"io"
 	"strings"
 	"testing"
-	"testing/iotest"
 )
 
 // TestIRCEnds checks what a client is shown of what the server says, however it is cut.
@@ -23,19 +22,7 @@ func TestIRCEnds(t *testing.T) {
 		"half a line":   {":srv NOTICE * :hel", ":srv NOTICE * :hel"},
 		"nothing":       {"", ""},
 	} {
-		for cut, reader := range map[string]func(io.Reader) io.Reader{
-			"whole":   func(r io.Reader) io.Reader { return r },
-			"halves":  iotest.HalfReader,
-			"bytes":   iotest.OneByteReader,
-			"the end": iotest.DataErrReader,
-		} {
-			t.Run(name+"/"+cut, func(t *testing.T) {
-				_, server := ircEnds(nil, nil, readerConn{Reader: reader(strings.NewReader(x.says))})
-				if err := iotest.TestReader(struct{ io.Reader }{server}, []byte(x.shown)); err != nil {
-					t.Error(err)
-				}
-			})
-		}
+		testShown(t, name, ircEnds, x.says, x.shown)
 	}
 }
 

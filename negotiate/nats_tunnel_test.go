@@ -8,7 +8,6 @@ import (
 	"net"
 	"strings"
 	"testing"
-	"testing/iotest"
 )
 
 // TestNATSEnds checks what a client is shown of what the server says, however it is cut.
@@ -31,19 +30,7 @@ func TestNATSEnds(t *testing.T) {
 		"half a message":   {"MSG a 1 5\r\nhel", "MSG a 1 5\r\nhel"},
 		"nothing":          {"", ""},
 	} {
-		for cut, reader := range map[string]func(io.Reader) io.Reader{
-			"whole":   func(r io.Reader) io.Reader { return r },
-			"halves":  iotest.HalfReader,
-			"bytes":   iotest.OneByteReader,
-			"the end": iotest.DataErrReader,
-		} {
-			t.Run(name+"/"+cut, func(t *testing.T) {
-				_, server := natsEnds(nil, nil, readerConn{Reader: reader(strings.NewReader(x.says))})
-				if err := iotest.TestReader(struct{ io.Reader }{server}, []byte(x.shown)); err != nil {
-					t.Error(err)
-				}
-			})
-		}
+		testShown(t, name, natsEnds, x.says, x.shown)
 	}
 }
 

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"testing/iotest"
 	"time"
 )
 
@@ -220,19 +219,7 @@ func TestPostgresLogin(t *testing.T) {
 		"half a header":      {"R\x00\x00", ""},
 		"half an offer":      {pgOffer(plus, plain)[:20], ""},
 	} {
-		for cut, reader := range map[string]func(io.Reader) io.Reader{
-			"whole":   func(r io.Reader) io.Reader { return r },
-			"halves":  iotest.HalfReader,
-			"bytes":   iotest.OneByteReader,
-			"the end": iotest.DataErrReader,
-		} {
-			t.Run(name+"/"+cut, func(t *testing.T) {
-				_, server := postgresEnds(nil, nil, readerConn{Reader: reader(strings.NewReader(x.server))})
-				if err := iotest.TestReader(server, []byte(x.client)); err != nil {
-					t.Error(err)
-				}
-			})
-		}
+		testShown(t, name, postgresEnds, x.server, x.client)
 	}
 }
 
@@ -259,14 +246,6 @@ func TestPostgresLoginBroken(t *testing.T) {
 		})
 	}
 }
-
-// readerConn is a connection that can only be read from.
-type readerConn struct {
-	io.Reader
-	net.Conn
-}
-
-func (c readerConn) Read(p []byte) (int, error) { return c.Reader.Read(p) }
 
 // TestPostgresBindingAlone checks what a client is told where it could log in with channel binding alone.
 func TestPostgresBindingAlone(t *testing.T) {

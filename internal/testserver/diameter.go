@@ -235,13 +235,7 @@ func diameterSplit(data []byte, atEOF bool) (int, []byte, error) {
 	if len(data) >= 4 {
 		n = max(n, int(binary.BigEndian.Uint32(data)&0xffffff))
 	}
-	switch {
-	case n <= len(data):
-		return n, data[:n], nil
-	case atEOF && len(data) > 0:
-		return len(data), data, nil
-	}
-	return 0, nil, nil
+	return cutPacket(data, n, atEOF)
 }
 
 // diameterName names a message of either side.

@@ -116,13 +116,7 @@ func doveadmSplit(data []byte, atEOF bool) (int, []byte, error) {
 	case len(data) >= n:
 		n += int(binary.BigEndian.Uint32(data[1:]))
 	}
-	switch {
-	case n <= len(data):
-		return n, data[:n], nil
-	case atEOF && len(data) > 0:
-		return len(data), data, nil
-	}
-	return 0, nil, nil
+	return cutPacket(data, n, atEOF)
 }
 
 // doveadmName shows what either side says.

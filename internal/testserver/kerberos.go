@@ -195,13 +195,7 @@ func kerberosSplit(data []byte, atEOF bool) (int, []byte, error) {
 	if len(data) >= 4 {
 		n += int(binary.BigEndian.Uint32(data))
 	}
-	switch {
-	case n <= len(data):
-		return n, data[:n], nil
-	case atEOF && len(data) > 0:
-		return len(data), data, nil
-	}
-	return 0, nil, nil
+	return cutPacket(data, n, atEOF)
 }
 
 // kerberosName names a message of either side.

@@ -187,13 +187,7 @@ func rpcSplit(data []byte, atEOF bool) (int, []byte, error) {
 	if len(data) >= n {
 		n += int(min(binary.BigEndian.Uint32(data)&^rpcLastFragment, rpcMax))
 	}
-	switch {
-	case n <= len(data):
-		return n, data[:n], nil
-	case atEOF && len(data) > 0:
-		return len(data), data, nil
-	}
-	return 0, nil, nil
+	return cutPacket(data, n, atEOF)
 }
 
 // rpcName names a record of either side.

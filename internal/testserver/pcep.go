@@ -123,13 +123,7 @@ func pcepSplit(data []byte, atEOF bool) (int, []byte, error) {
 	if len(data) >= n {
 		n = max(n, int(binary.BigEndian.Uint16(data[2:])))
 	}
-	switch {
-	case n <= len(data):
-		return n, data[:n], nil
-	case atEOF && len(data) > 0:
-		return len(data), data, nil
-	}
-	return 0, nil, nil
+	return cutPacket(data, n, atEOF)
 }
 
 var pcepNames = map[byte]string{

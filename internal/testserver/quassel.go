@@ -193,13 +193,7 @@ func quasselSplit(data []byte, atEOF bool) (int, []byte, error) {
 	if len(data) >= n {
 		n += int(min(binary.BigEndian.Uint32(data), quasselMax))
 	}
-	switch {
-	case n <= len(data):
-		return n, data[:n], nil
-	case atEOF && len(data) > 0:
-		return len(data), data, nil
-	}
-	return 0, nil, nil
+	return cutPacket(data, n, atEOF)
 }
 
 // quasselName names a packet of either side.

@@ -52,6 +52,18 @@ type Packets struct {
 	Name  func(packet []byte) string // what a packet of either side is, for a person
 }
 
+// cutPacket is how a bufio.SplitFunc ends: it cuts a packet of n bytes off, or at the end takes what
+// there is.
+func cutPacket(data []byte, n int, atEOF bool) (int, []byte, error) {
+	switch {
+	case n <= len(data):
+		return n, data[:n], nil
+	case atEOF && len(data) > 0:
+		return len(data), data, nil
+	}
+	return 0, nil, nil
+}
+
 var servers = map[string]protocol{}
 
 // Names returns the protocols that there is a server for.
