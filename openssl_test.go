@@ -47,7 +47,15 @@ func TestManualHabits(t *testing.T) {
 	escape := strings.NewReplacer("-", `\-`, "''", `\(aq\(aq`)
 	var lines []string
 	for _, h := range habits(t) {
-		lines = append(lines, ".It "+escape.Replace(h.theirs), escape.Replace(h.ours))
+		lines = append(lines, ".It "+escape.Replace(h.theirs))
+		line := ""
+		for _, word := range strings.Fields(escape.Replace(h.ours)) {
+			if len(line)+len(word) >= 79 {
+				lines, line = append(lines, line), ""
+			}
+			line = strings.TrimSpace(line + " " + word)
+		}
+		lines = append(lines, line)
 	}
 	compareLines(t, manualFile, `.\" s_client: begin`, `.\" s_client: end`, lines)
 }
