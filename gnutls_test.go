@@ -49,7 +49,6 @@ func gnutlsPrograms(t *testing.T) map[string]string {
 type gnutlsClient struct {
 	t *testing.T
 	*process
-	server *player
 }
 
 // sees waits for a match of the output, behind the last one.

@@ -175,7 +175,7 @@ func TestMSSQLRaw(t *testing.T) {
 			t.Parallel()
 			config, ca := serverConfig(t, "db.example.org")
 			config.MaxVersion = tls.VersionTLS12
-			config.SessionTicketKey = [32]byte{1}
+			config.SetSessionTicketKeys([][32]byte{{1}}) // config is cloned for each connection
 			sessions := tls.NewLRUClientSessionCache(1)
 			for _, resumes := range []bool{false, true} {
 				far, conn := pair(t)
