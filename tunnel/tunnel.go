@@ -306,7 +306,9 @@ func (s *Server) connect(ctx context.Context, pair *Pair, c *connection, log *sl
 	if err := session.Trust.Overlooked(state, session.ServerName); err != nil {
 		options.Notice(err.Error())
 	}
-	c.log.Debug("handshake", "session", session.Trust.Describe(state, session.ServerName))
+	if c.log.Enabled(ctx, slog.LevelDebug) { // it verifies the certificate once more
+		c.log.Debug("handshake", "session", session.Trust.Describe(state, session.ServerName))
+	}
 	c.client, c.server, c.abortServer = session.Client, session.Server, session.Abort
 	return nil
 }
