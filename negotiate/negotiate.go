@@ -319,6 +319,14 @@ func (u *Upgraded) Read(p []byte) (int, error) {
 	return u.guard.checkRead(u.Conn, p[:n], err)
 }
 
+// Bare returns the connection that Read passes on, nil as long as it is guarded.
+func (u *Upgraded) Bare() net.Conn {
+	if !u.guard.checked {
+		return nil
+	}
+	return u.Conn
+}
+
 // Write writes to the connection. The first call sends the ClientHello, and fails with
 // a *CleartextError if the server has sent anything by then.
 func (u *Upgraded) Write(p []byte) (int, error) {

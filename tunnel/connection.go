@@ -17,9 +17,6 @@ import (
 )
 
 const (
-	// A buffer begins small, and grows when a read has filled it: most connections are idle.
-	smallBuffer = 16 << 10
-	largeBuffer = 128 << 10
 	// linger is how long nothing may move when one side has ended.
 	linger = 5 * time.Minute
 	// lastWords is how long a server that can't be written to is read from.
@@ -149,16 +146,16 @@ func (c *connection) carry(dst, src net.Conn, count *tally, splice bool) (writin
 }
 
 // copy copies to the end of src, and tells whether it was dst that failed.
-func (c *connection) copy(dst io.Writer, src io.Reader, count *tally) (writing bool, err error) {
-	buf := make([]byte, smallBuffer)
+func (c *connection) copy(dst io.Writer, src net.Conn, count *tally) (writing bool, err error) {
+	from := record.NewReceiver(src)
 	for {
-		n, err := src.Read(buf)
-		if n > 0 {
+		data, err := from.Receive()
+		if len(data) > 0 {
 			c.move()
-			if _, err := dst.Write(buf[:n]); err != nil {
+			if _, err := dst.Write(data); err != nil {
 				return true, err
 			}
-			count.Add(int64(n))
+			count.Add(int64(len(data)))
 			c.move()
 		}
 		switch {
@@ -166,8 +163,6 @@ func (c *connection) copy(dst io.Writer, src io.Reader, count *tally) (writing b
 			return false, nil
 		case err != nil:
 			return false, err
-		case n == len(buf) && n < largeBuffer:
-			buf = make([]byte, largeBuffer)
 		}
 	}
 }

@@ -12,19 +12,19 @@ import (
 )
 
 const (
-	headerLen = 5         // bytes of a record's header (RFC 8446, 5.1)
-	maxData   = 16 << 10  // bytes of data in a record
-	inSize    = 128 << 10 // bytes asked of the network at a time
-	outSize   = 128 << 10 // bytes collected for one write
+	headerLen = 5        // bytes of a record's header (RFC 8446, 5.1)
+	maxData   = 16 << 10 // bytes of data in a record
 )
 
-// Conn is the connection under a tls.Conn. One goroutine may read while others write.
+// Conn is the connection under a tls.Conn. One goroutine may read while others write. It holds
+// buffers only while there is something in them.
 type Conn struct {
 	net.Conn
+	idle *idleReader // of Conn; nil as long as it has none
 
 	// The reading side. in[r:w] was read and not handed out; left bytes of it, or of what
 	// is still to come, belong to the record that is being handed out.
-	in      []byte
+	in      *buffer // nil: there is nothing
 	r, w    int
 	left    int
 	err     error // of the network, after in[r:w]
@@ -33,7 +33,8 @@ type Conn struct {
 
 	// The writing side.
 	mu      sync.Mutex
-	out     []byte
+	out     *buffer // out[:filled] was collected; nil: nothing
+	filled  int
 	collect bool
 }
 
@@ -73,11 +74,14 @@ func (c *Conn) fill(n int) error {
 	if c.w-c.r >= n {
 		return nil
 	}
-	if c.in == nil {
-		c.in = make([]byte, inSize)
+	if c.r == c.w {
+		c.in.release()
+		c.in, c.r, c.w = nil, 0, 0
 	}
-	c.w = copy(c.in, c.in[c.r:c.w])
-	c.r = 0
+	if c.r > 0 {
+		c.w = copy(c.in[:], c.in[c.r:c.w])
+		c.r = 0
+	}
 	for c.w < n {
 		if c.err != nil {
 			return c.err
@@ -85,7 +89,7 @@ func (c *Conn) fill(n int) error {
 		if c.noBlock {
 			return os.ErrDeadlineExceeded // temporary for crypto/tls, which goes on later
 		}
-		m, err := c.Conn.Read(c.in[c.w:])
+		m, err := c.read()
 		c.w += m
 		if err != nil && !os.IsTimeout(err) {
 			c.err = err
@@ -93,6 +97,35 @@ func (c *Conn) fill(n int) error {
 		if err != nil && c.w < n {
 			return err
 		}
+	}
+	return nil
+}
+
+// read reads what has come, behind what is there.
+func (c *Conn) read() (n int, err error) {
+	if c.in != nil {
+		return c.Conn.Read(c.in[c.w:])
+	}
+	if c.idle == nil {
+		c.idle = newIdleReader(c.Conn)
+	}
+	if c.idle != nil {
+		c.in, n, err = c.idle.receive()
+		return n, err
+	}
+	c.in = takeBuffer()
+	return c.Conn.Read(c.in[:])
+}
+
+// wait waits, without a buffer if it can, until there is more for Read to hand out. It returns an
+// error that Read would not meet again.
+func (c *Conn) wait() error {
+	n := 1
+	if c.left == 0 {
+		n = headerLen
+	}
+	if err := c.fill(n); c.err == nil {
+		return err
 	}
 	return nil
 }
@@ -114,22 +147,29 @@ func (c *Conn) Write(p []byte) (int, error) {
 	if !c.collect {
 		return c.Conn.Write(p)
 	}
-	if len(c.out)+len(p) > outSize {
+	if c.filled+len(p) > bufferSize {
 		if err := c.flush(); err != nil {
 			return 0, err
 		}
 	}
-	c.out = append(c.out, p...)
+	if len(p) > bufferSize {
+		return c.Conn.Write(p)
+	}
+	if c.out == nil {
+		c.out = takeBuffer()
+	}
+	c.filled += copy(c.out[c.filled:], p)
 	return len(p), nil
 }
 
 // flush writes what was collected. The caller holds the lock.
 func (c *Conn) flush() error {
-	if len(c.out) == 0 {
+	if c.filled == 0 {
 		return nil
 	}
-	_, err := c.Conn.Write(c.out)
-	c.out = c.out[:0]
+	_, err := c.Conn.Write(c.out[:c.filled])
+	c.out.release()
+	c.out, c.filled = nil, 0
 	return err
 }
 

@@ -60,22 +60,78 @@ func tcpPair(t testing.TB) (net.Conn, net.Conn) {
 	return a, b
 }
 
-// segmented reads and writes a random number of bytes at a time.
-type segmented struct {
+// segmentedIn reads a random number of bytes at a time.
+type segmentedIn struct {
 	net.Conn
 	rand *rand.Rand
 }
 
-func (s segmented) Read(p []byte) (int, error) {
+func (s segmentedIn) Read(p []byte) (int, error) {
 	return s.Conn.Read(p[:1+s.rand.IntN(min(len(p), 1<<s.rand.IntN(18)))])
 }
 
-// TestWhatGoesInComesOut sends random amounts both ways over randomly cut segments.
+// segmentedOut writes a random number of bytes at a time.
+type segmentedOut struct {
+	net.Conn
+	rand *rand.Rand
+}
+
+func (s segmentedOut) Write(p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		var m int
+		m, err = s.Conn.Write(p[n : n+1+s.rand.IntN(min(len(p)-n, 1<<s.rand.IntN(18)))])
+		n += m
+	}
+	return n, err
+}
+
+// reading returns what a session can be read from: itself, or a Receiver.
+func reading(s *Session, receiver bool, random *rand.Rand) io.Reader {
+	if receiver {
+		return &receiving{r: NewReceiver(s)}
+	}
+	return &sized{s, 1 + random.IntN(200<<10)}
+}
+
+// receiving reads from a Receiver.
+type receiving struct {
+	r    *Receiver
+	rest []byte
+}
+
+func (r *receiving) Read(p []byte) (int, error) {
+	if len(r.rest) == 0 {
+		var err error
+		if r.rest, err = r.r.Receive(); err != nil && len(r.rest) == 0 {
+			return 0, err
+		}
+	}
+	n := copy(p, r.rest)
+	r.rest = r.rest[n:]
+	return n, nil
+}
+
+// sized reads so many bytes at most.
+type sized struct {
+	io.Reader
+	most int
+}
+
+func (s *sized) Read(p []byte) (int, error) { return s.Reader.Read(p[:min(len(p), s.most)]) }
+
+// TestWhatGoesInComesOut sends random amounts both ways over randomly cut segments: what they cut
+// is either the client's reads or the server's writes, so that the client's connection is bare.
 func TestWhatGoesInComesOut(t *testing.T) {
-	for seed := range uint64(20) {
-		a, b := tcpPair(t)
-		client, server := sessions(t, segmented{a, rand.New(rand.NewPCG(seed, 1))}, b)
-		random := rand.New(rand.NewPCG(seed, 2))
+	for seed := range uint64(40) {
+		var a, b net.Conn = tcpPair(t)
+		random := rand.New(rand.NewPCG(seed, 1))
+		if seed%4 < 2 {
+			a = segmentedIn{a, random}
+		} else {
+			b = segmentedOut{b, random}
+		}
+		client, server := sessions(t, a, b)
+		random = rand.New(rand.NewPCG(seed, 2))
 		sent := make([]byte, random.IntN(1<<20))
 		for i := range sent {
 			sent[i] = byte(random.Uint32())
@@ -97,8 +153,8 @@ func TestWhatGoesInComesOut(t *testing.T) {
 			client.CloseWrite()
 		}()
 		var got bytes.Buffer
-		buf := make([]byte, 1+random.IntN(200<<10))
-		if _, err := io.CopyBuffer(&got, struct{ io.Reader }{client}, buf); err != nil {
+		buf := make([]byte, 200<<10)
+		if _, err := io.CopyBuffer(struct{ io.Writer }{&got}, reading(client, seed%2 == 0, random), buf); err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
 		if !bytes.Equal(got.Bytes(), sent) {
@@ -200,22 +256,28 @@ func TestEnds(t *testing.T) {
 		{"cut inside a header", func(_ *tls.Conn, bare net.Conn) { bare.Write([]byte{23, 3, 3}); bare.Close() }, ErrCutInside},
 		{"cut inside a record", func(_ *tls.Conn, bare net.Conn) { bare.Write([]byte{23, 3, 3, 1, 0, 9}); bare.Close() }, ErrCutInside},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			a, b := tcpPair(t)
-			client, server := sessions(t, a, b)
-			server.Write(data)
-			test.end(server, b)
-			got, err := io.ReadAll(struct{ io.Reader }{client})
-			if test.want == io.EOF {
-				test.want = nil
-			}
-			if !errors.Is(err, test.want) || test.want == nil && err != nil {
-				t.Errorf("error %v, want %v", err, test.want)
-			}
-			if !bytes.Equal(got, data) {
-				t.Errorf("read %q", got)
-			}
-		})
+		for _, way := range []string{"Read", "Receive"} {
+			t.Run(test.name+"/"+way, func(t *testing.T) {
+				a, b := tcpPair(t)
+				client, server := sessions(t, a, b)
+				server.Write(data)
+				test.end(server, b)
+				from := struct{ io.Reader }{client}
+				if way == "Receive" {
+					from.Reader = &receiving{r: NewReceiver(client)}
+				}
+				got, err := io.ReadAll(from)
+				if err == nil {
+					err = io.EOF // which ReadAll does not tell
+				}
+				if !errors.Is(err, test.want) {
+					t.Errorf("error %v, want %v", err, test.want)
+				}
+				if !bytes.Equal(got, data) {
+					t.Errorf("read %q", got)
+				}
+			})
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"sync/atomic"
 	"time"
 )
@@ -46,16 +47,46 @@ func (s *Session) Read(p []byte) (int, error) {
 	if err != nil {
 		return n, s.ended(err)
 	}
-	s.under.noBlock = true
+	return s.readOn(p, n), nil
+}
+
+// readOn reads on behind p[:n] as long as whole records are there.
+func (s *Session) readOn(p []byte, n int) int {
 	for len(p)-n >= maxData && s.under.pending() {
-		m, err := s.Conn.Read(p[n:])
+		m, err := s.readNow(p[n:])
 		n += m
 		if err != nil {
 			break // it stays, and the next Read meets it
 		}
 	}
-	s.under.noBlock = false
-	return n, nil
+	return n
+}
+
+// readNow reads what is there, and does not wait: os.ErrDeadlineExceeded tells that it would.
+func (s *Session) readNow(p []byte) (int, error) {
+	s.under.noBlock = true
+	defer func() { s.under.noBlock = false }()
+	return s.Conn.Read(p)
+}
+
+// receive is like Read, for a session without a wrapper. It takes the buffer, which is the
+// caller's, only when something has come; with an error there is none.
+func (s *Session) receive() (*buffer, int, error) {
+	for {
+		b := takeBuffer()
+		n, err := s.readNow(b[:])
+		switch {
+		case n > 0:
+			return b, s.readOn(b[:], n), nil // an error stays, and the next call meets it
+		case !errors.Is(err, os.ErrDeadlineExceeded):
+			b.release()
+			return nil, 0, s.ended(err)
+		}
+		b.release()
+		if err := s.under.wait(); err != nil {
+			return nil, 0, s.ended(err)
+		}
+	}
 }
 
 // ended tells a close_notify from a cut: crypto/tls takes the network's end between two
