@@ -50,7 +50,9 @@ func (g *guard) checkRead(conn net.Conn, p []byte, err error) (int, error) {
 	if !startsRecord(g.first) {
 		return 0, cleartext(conn, g.first, g.upgraded)
 	}
-	g.checked = len(g.first) > 1
+	if g.checked = len(g.first) > 1; g.checked {
+		g.first = nil
+	}
 	return len(p), err
 }
 

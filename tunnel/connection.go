@@ -70,20 +70,26 @@ func (c *connection) join(ctx context.Context, idle time.Duration) error {
 
 	splice := c.raw && idle == 0
 	c.clientEnded, c.serverEnded = make(chan struct{}), make(chan struct{})
-	ends := make(chan error, 2)
-	go func() { ends <- c.upload(splice) }()
-	go func() { ends <- c.download(splice) }()
 	c.move()
 	if idle > 0 {
 		c.watch(ctx, cut, idle)
 	}
-	for i := range 2 {
-		if err := <-ends; err != nil {
+	var ends atomic.Int32
+	ended := func(err error) {
+		if err != nil {
 			cut(err)
-		} else if i == 0 && idle == 0 && !splice {
+		} else if ends.Add(1) == 1 && idle == 0 && !splice {
 			c.watch(ctx, cut, linger)
 		}
 	}
+	downloaded := apart(func() error {
+		err := errFault
+		defer func() { ended(err) }()
+		err = c.download(splice)
+		return nil
+	})
+	ended(c.upload(splice))
+	downloaded()
 	if !whole() {
 		return context.Cause(ctx)
 	}

@@ -27,7 +27,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -73,6 +72,7 @@ type Server struct {
 	acceptFailed atomic.Int64  // when accepting failed last, in nanoseconds of Unix time
 	stopping     atomic.Bool
 	open         sync.WaitGroup
+	relief       relief
 }
 
 // ErrCutOff tells that connections were open when the time to drain had passed.
@@ -243,7 +243,7 @@ func (s *Server) serve(ctx context.Context, pair *Pair, client net.Conn) (err er
 	defer c.stats.end()
 	defer func() {
 		if fault := recover(); fault != nil {
-			c.log.Error("fault in the tunnel, please report it", "panic", fault, "stack", string(debug.Stack()))
+			c.log.Error("fault in the tunnel, please report it", "panic", fault, "stack", stackOf(fault))
 			c.abort()
 			err = fmt.Errorf("fault in the tunnel: %v", fault)
 		}
@@ -251,13 +251,15 @@ func (s *Server) serve(ctx context.Context, pair *Pair, client net.Conn) (err er
 	c.besides, c.cutBesides = context.WithCancelCause(ctx)
 	defer c.beside.Wait()
 	defer c.cutBesides(nil)
-	if err := s.connect(ctx, pair, c, log); err != nil {
+	// The stack of a handshake is deep: this one would stay so to the end.
+	if err := apart(func() error { return s.connect(ctx, pair, c, log) })(); err != nil {
 		c.failed(err)
 		c.stats.fail(err, "other")
 		client.Close()
 		return err
 	}
 	c.log.Info("opened", "took", time.Since(c.began).Round(time.Millisecond))
+	s.relief.opened()
 	err = c.serve(ctx, s.Idle)
 	c.closed(err)
 	c.stats.fail(err, connect.Transfer)
