@@ -81,7 +81,7 @@ func wayFlags() []cli.Flag {
 func trustFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringSliceFlag{Name: "x509cafile", Usage: "trust the authorities in `FILE` (PEM, or a directory) in place of the system's; repeatable"},
-		&cli.StringFlag{Name: "x509certfile", Usage: "client certificate `FILE` (PEM), with --x509keyfile"},
+		&cli.StringFlag{Name: "x509certfile", Usage: "client certificate `FILE`: PEM, with --x509keyfile, or PKCS#12"},
 		&cli.StringFlag{Name: "x509keyfile", Usage: "the client certificate's key `FILE` (PEM)"},
 		&cli.StringFlag{Name: "verify-hostname", Usage: "`NAME` that the certificate has to be valid for, in place of the target's"},
 		&cli.StringFlag{Name: "sni-hostname", Usage: "`NAME` to ask the server for; '' for none"},
@@ -146,7 +146,6 @@ func idleWithRaw() (names []string) {
 
 // needs are options that mean nothing without another.
 var needs = [][2]string{
-	{"x509certfile", "x509keyfile"},
 	{"x509keyfile", "x509certfile"},
 	{"proxy-password-file", "proxy"},
 	{"starttls-fd", "starttls"},

@@ -27,7 +27,7 @@ func (c *Config) loadKeys(s *Settings) error {
 	case s.CertFile == "" && s.KeyFile == "":
 		return nil
 	case s.KeyFile == "":
-		return errors.New("--x509certfile needs --x509keyfile; a file that holds both is given twice")
+		return c.loadPKCS12(s)
 	case s.CertFile == "":
 		return errors.New("--x509keyfile needs --x509certfile; a file that holds both is given twice")
 	}
@@ -42,6 +42,12 @@ func (c *Config) loadKeys(s *Settings) error {
 	if err := matches(chain, key); err != nil {
 		return fmt.Errorf("--x509keyfile %s and --x509certfile %s do not match: %w", pathText(s.KeyFile), pathText(s.CertFile), err)
 	}
+	c.present(chain, key)
+	return nil
+}
+
+// present makes chain the client's certificate.
+func (c *Config) present(chain []*x509.Certificate, key crypto.Signer) {
 	own := &tls.Certificate{PrivateKey: key, Leaf: chain[0]}
 	for _, cert := range chain {
 		own.Certificate = append(own.Certificate, cert.Raw)
@@ -49,7 +55,6 @@ func (c *Config) loadKeys(s *Settings) error {
 	// Config.Certificates would be held back, without a word, from a server that names
 	// other authorities. The user asked for this one to be sent.
 	c.shared.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return own, nil }
-	return nil
 }
 
 // readChain reads a certificate and those that follow it. All have to be readable.

@@ -26,10 +26,10 @@ type Settings struct {
 	// system's roots; none means the system's roots.
 	CAFiles []string
 	// CertFile (--x509certfile) is a PEM file with the client's own certificate, followed
-	// by its intermediates; "" for none.
+	// by its intermediates, or a PKCS#12 file with the key too; "" for none.
 	CertFile string
 	// KeyFile (--x509keyfile) is a PEM file with the key of CertFile: PKCS#8, PKCS#1 or
-	// SEC 1, perhaps encrypted (RFC 5958, RFC 1421).
+	// SEC 1, perhaps encrypted (RFC 5958, RFC 1421). Empty for PKCS#12.
 	KeyFile string
 	// SNI (--sni-hostname) is the name sent (RFC 6066, 3). Nil: the name to verify, unless
 	// it is an address. Empty: none is sent.
@@ -80,7 +80,7 @@ type Settings struct {
 	// NoRoots leaves the system's roots out though CAFiles is empty: nothing is trusted.
 	NoRoots bool
 
-	// Passphrase asks the person for the passphrase of an encrypted key file. What it
+	// Passphrase asks the person for the passphrase of an encrypted key or PKCS#12 file. What it
 	// returns is overwritten after use. Nil: there is nobody to ask.
 	Passphrase func(file string) ([]byte, error)
 }
