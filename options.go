@@ -95,6 +95,7 @@ func trustFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "strict-tofu", Usage: "the same, and refuse one that is new"},
 		&cli.StringFlag{Name: "keylog", Usage: "append the session's keys to `FILE`, for Wireshark (default: SSLKEYLOGFILE)"},
 		&cli.StringSliceFlag{Name: "alpn", Usage: "offer the application protocol `ID`; repeatable"},
+		&cli.BoolFlag{Name: "legacy", Usage: "offer what old servers need too, with a warning: TLS 1.0, key exchange by RSA, 3DES"},
 		&cli.StringFlag{Name: "tls-min", Usage: "lowest TLS `VERSION`, 1.0 to 1.3", DefaultText: "1.2"},
 		&cli.StringFlag{Name: "tls-max", Usage: "highest TLS `VERSION`", DefaultText: "1.3"},
 		&cli.StringFlag{Name: "ciphers", Usage: "`LIST` of cipher suites for TLS 1.2 and below, separated by commas"},
@@ -372,10 +373,23 @@ func (p *program) trust(c *cli.Context, ask func(string) (bool, error)) (*trust.
 	s.Passphrase = func(file string) ([]byte, error) { return askPassphrase(c.Context, file) }
 	s.Ask = ask
 	settings, err := trust.Load(s)
-	if err == nil && s.KeyLog != "" {
-		p.message.line("warning: %s", keyLogWarning(s.KeyLog))
+	if err == nil {
+		for _, warning := range trustWarnings(c) {
+			p.message.line("warning: %s", warning)
+		}
 	}
 	return settings, err
+}
+
+// trustWarnings are what a person should know of options that make each session weaker.
+func trustWarnings(c *cli.Context) (warnings []string) {
+	if c.Bool("legacy") {
+		warnings = append(warnings, "--legacy allows old cryptography, which whoever is on the way may break")
+	}
+	if file := keyLogFile(c); file != "" {
+		warnings = append(warnings, "the keys of all sessions are written to "+quote.Escape(file)+": whoever reads it can read what they carry")
+	}
+	return warnings
 }
 
 // keyLogFile is the file that sessions' keys are written to; "" for none.
@@ -387,10 +401,6 @@ func keyLogFile(c *cli.Context) string {
 		return ""
 	}
 	return os.Getenv("SSLKEYLOGFILE")
-}
-
-func keyLogWarning(file string) string {
-	return "the keys of all sessions are written to " + quote.Escape(file) + ": whoever reads it can read what they carry"
 }
 
 // trustSettings are the options on trust and tuning, without anybody to ask.
@@ -405,6 +415,7 @@ func trustSettings(c *cli.Context) (s trust.Settings, err error) {
 		TLSMax:     c.String("tls-max"),
 		Ciphers:    c.String("ciphers"),
 		Groups:     c.String("groups"),
+		Legacy:     c.Bool("legacy"),
 		Pins:       c.StringSlice("pin"),
 		CertPins:   c.StringSlice("pin-cert"),
 		PinOnly:    c.Bool("pin-only"),

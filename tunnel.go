@@ -151,11 +151,12 @@ func (p *program) pairs(c *cli.Context, pl *tunnelPlan) ([]tunnel.Pair, error) {
 	if err := pl.identities.read(c.Context); err != nil {
 		return nil, err
 	}
-	switch file := keyLogFile(c); {
-	case file != "" && pl.listen[0] == onStdio:
-		p.message.line("warning: %s", keyLogWarning(file))
-	case file != "":
-		pl.log.Warn(keyLogWarning(file))
+	for _, warning := range trustWarnings(c) {
+		if pl.listen[0] == onStdio {
+			p.message.line("warning: %s", warning)
+		} else {
+			pl.log.Warn(warning)
+		}
 	}
 	for i, target := range pl.targets {
 		pairs[i] = tunnel.Pair{

@@ -9,8 +9,8 @@ import (
 
 const (
 	hintClientCert = "give the server a certificate that it accepts: --x509certfile FILE --x509keyfile FILE"
-	hintOffer      = "server and client may have no version, cipher suite or group in common: --tls-min 1.0 allows old versions, --ciphers and --groups name others"
-	hintOld        = "the server knows only versions of TLS that are not allowed here: --tls-min 1.0 allows old ones, --tls-max the new ones again"
+	hintOffer      = "server and client may have no version, cipher suite or group in common: --legacy allows what old servers need, --tls-min 1.0 old versions alone, --ciphers and --groups name others"
+	hintOld        = "the server knows only versions of TLS that are not allowed here: --legacy or --tls-min 1.0 allows old ones, --tls-max the new ones again"
 )
 
 // alertVersion is the alert protocol_version.

@@ -47,6 +47,9 @@ type Settings struct {
 	// Ciphers (--ciphers) are the suites offered for TLS up to 1.2, by their IANA or OpenSSL
 	// names, separated by commas or colons. Their order means nothing. Empty: Go's default.
 	Ciphers string
+	// Legacy (--legacy) offers what old servers need as well, where TLSMin and Ciphers leave it open:
+	// TLS 1.0, the key exchange by RSA, and 3DES.
+	Legacy bool
 	// Groups (--groups) are the key exchanges offered, separated by commas or colons. Their
 	// order means nothing. Empty: Go's default.
 	Groups string
@@ -91,6 +94,7 @@ type Config struct {
 	sni        *string
 	verifyName string
 	insecure   bool
+	legacy     bool // the suites are those of Legacy
 	alpn       []string
 	anchors    []anchor       // nil: the system's roots
 	roots      *x509.CertPool // the anchors; nil: the system's roots
@@ -184,7 +188,7 @@ func (c *Config) Limit(protocol string, min, max uint16) (*Config, error) {
 	switch groups := c.shared.CurvePreferences; {
 	case min > c.shared.MaxVersion:
 		return nil, fmt.Errorf("--tls-max %s: %s", versionWord(c.shared.MaxVersion), least)
-	case min == tls.VersionTLS13 && c.shared.CipherSuites != nil:
+	case min == tls.VersionTLS13 && c.shared.CipherSuites != nil && !c.legacy:
 		return nil, fmt.Errorf("--ciphers names only suites before TLS 1.3: %s", least)
 	case max != 0 && max < c.shared.MinVersion:
 		return nil, fmt.Errorf("--tls-min %s: %s", versionWord(c.shared.MinVersion), most)
@@ -216,7 +220,11 @@ var versions = []struct {
 }{{"1.0", tls.VersionTLS10}, {"1.1", tls.VersionTLS11}, {"1.2", tls.VersionTLS12}, {"1.3", tls.VersionTLS13}}
 
 func (c *Config) loadVersions(s *Settings) (err error) {
-	if c.shared.MinVersion, err = parseVersion("--tls-min", s.TLSMin, tls.VersionTLS12); err != nil {
+	least := uint16(tls.VersionTLS12)
+	if s.Legacy {
+		least = tls.VersionTLS10
+	}
+	if c.shared.MinVersion, err = parseVersion("--tls-min", s.TLSMin, least); err != nil {
 		return err
 	}
 	if c.shared.MaxVersion, err = parseVersion("--tls-max", s.TLSMax, tls.VersionTLS13); err != nil {

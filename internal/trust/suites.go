@@ -12,7 +12,13 @@ import (
 )
 
 func (c *Config) loadCiphers(s *Settings) error {
-	if s.Ciphers == "" {
+	switch {
+	case s.Legacy && c.shared.MinVersion == tls.VersionTLS13:
+		return errors.New("--legacy has no effect with --tls-min 1.3")
+	case s.Ciphers == "" && s.Legacy:
+		c.legacy, c.shared.CipherSuites = true, legacySuites()
+		return nil
+	case s.Ciphers == "":
 		return nil
 	}
 	if c.shared.MinVersion == tls.VersionTLS13 {
@@ -81,6 +87,16 @@ func parseCiphers(list string) ([]*tls.CipherSuite, error) {
 
 // allSuites are the suites that crypto/tls has, the weak ones last.
 var allSuites = append(tls.CipherSuites(), tls.InsecureCipherSuites()...)
+
+// legacySuites are all before TLS 1.3 but those with RC4, which must not be used (RFC 7465).
+func legacySuites() (ids []uint16) {
+	for _, suite := range Suites() {
+		if !strings.Contains(suite.Name, "_RC4_") {
+			ids = append(ids, suite.ID)
+		}
+	}
+	return ids
+}
 
 func findSuite(word string) *tls.CipherSuite {
 	for _, suite := range allSuites {
