@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"slices"
 	"sync"
 	"time"
@@ -183,12 +184,16 @@ func (o *responders) check(leaf, issuer *x509.Certificate, h *handling) []proble
 // responderOf is the first responder's URL that can be asked; "" for none.
 func responderOf(leaf *x509.Certificate) string {
 	for _, place := range leaf.OCSPServer {
-		if u, err := url.Parse(place); err == nil && u.Scheme == "http" && u.Host != "" {
+		if u, err := url.Parse(place); err == nil && isBare(u) {
 			return place
 		}
 	}
 	return ""
 }
+
+// isBare reports whether a URL leads to a web server without TLS: one with it could want to be asked
+// about in turn.
+func isBare(u *url.URL) bool { return u.Host != "" && strings.HasPrefix(u.String(), "http://") }
 
 // askResponder asks by http (RFC 6960, A.1). The answer's signature is what counts, not the way.
 func askResponder(place string, leaf, issuer *x509.Certificate) (*ocsp.Response, error) {
@@ -200,7 +205,7 @@ func askResponder(place string, leaf, issuer *x509.Certificate) (*ocsp.Response,
 		Timeout:   ocspTimeout,
 		Transport: &http.Transport{DisableKeepAlives: true, MaxResponseHeaderBytes: maxOCSP}, // and no proxy
 		CheckRedirect: func(to *http.Request, via []*http.Request) error {
-			if to.URL.Scheme != "http" || len(via) > 3 {
+			if !isBare(to.URL) || len(via) > 3 {
 				return errors.New("it leads elsewhere")
 			}
 			return nil
