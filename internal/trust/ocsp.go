@@ -11,8 +11,8 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strings"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
