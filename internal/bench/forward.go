@@ -19,6 +19,7 @@ type tunnel struct {
 	ctx    context.Context
 	server *server
 	addr   string
+	port   int
 	pid    int
 	forks  bool
 	began  time.Time
@@ -37,9 +38,12 @@ func (b *bench) startTunnel(ctx context.Context, f forwarder, way string, port i
 		return nil, err
 	}
 	l.Close() // and the forwarder takes it
-	t := &tunnel{ctx: ctx, forks: f.forks, server: b.server, addr: l.Addr().String(), log: filepath.Join(b.dir, "log")}
+	t := &tunnel{
+		ctx: ctx, forks: f.forks, server: b.server,
+		addr: l.Addr().String(), port: l.Addr().(*net.TCPAddr).Port, log: filepath.Join(b.dir, "log"),
+	}
 	configFile := filepath.Join(b.dir, "config")
-	argv, config := f.call(way, places(b.ca(), configFile, l.Addr().(*net.TCPAddr).Port, port))
+	argv, config := f.call(way, places(b.ca(), configFile, t.port, port))
 	if f.Name == subject {
 		argv[0] = b.program
 	}

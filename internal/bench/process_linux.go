@@ -55,3 +55,16 @@ func rssOf(pid int) (now, peak int64) {
 	}
 	return now, peak
 }
+
+// listens tells whether somebody listens on a port of 127.0.0.1. A connection would be work.
+func listens(port int) bool {
+	text, _ := os.ReadFile("/proc/net/tcp")
+	for line := range strings.Lines(string(text)) {
+		// The number, the local address, the remote one, and the state: 0A for LISTEN.
+		fields := strings.Fields(line)
+		if len(fields) > 3 && fields[3] == "0A" && strings.HasSuffix(fields[1], fmt.Sprintf(":%04X", port)) {
+			return true
+		}
+	}
+	return false
+}

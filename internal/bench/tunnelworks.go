@@ -351,11 +351,10 @@ func idleWorks(numbers ...int) (all []work) {
 // idle returns the memory that n connections take when they have rested, over that of the
 // forwarder without any.
 func (t *tunnel) idle(n int, rest time.Duration) (s sample, err error) {
-	for range 100 { // it has begun to listen when it has done something, and stopped
-		if t.settle(); cpuOf(t.pid) > 0 {
-			break
-		}
+	for !listens(t.port) && t.ended.Err() == nil && time.Since(t.began) < startWait {
+		time.Sleep(time.Millisecond)
 	}
+	t.settle()
 	empty, _ := rssOf(t.pid)
 	conns, err := t.open(n, func(c net.Conn) error { return hold(c, line) })
 	defer func() { closeAll(conns) }()
