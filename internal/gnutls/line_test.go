@@ -61,7 +61,7 @@ func TestParseNegation(t *testing.T) {
 	if err != nil || l.No("ca-verification") || !l.Has("ca-verification") {
 		t.Errorf("the last one counts: %v, %v", l, err)
 	}
-	if _, err := Parse([]string{"--tofu", "--no-tofu", "x"}); err == nil {
+	if _, err := Parse([]string{"--dane", "--no-dane", "x"}); err == nil {
 		t.Error("an option that can't be used passed")
 	}
 }
