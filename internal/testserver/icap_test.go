@@ -35,17 +35,16 @@ func TestICAP(t *testing.T) {
 			S: `)
 	})
 	for name, request := range map[string]string{
-		"web":         "GET / HTTP/1.1\nC: Host: mail.example.org",
-		"no host":     "OPTIONS icap://mail.example.org/echo ICAP/1.0",
-		"other part":  "REQMOD icap://mail.example.org/echo ICAP/1.0\nC: Host: x\nC: Encapsulated: req-hdr=0",
-		"long header": "REQMOD icap://mail.example.org/echo ICAP/1.0\nC: Host: x\nC: Encapsulated: req-hdr=0, null-body=4097",
+		"web":         "GET / HTTP/1.1\nC: Host: mail.example.org\nC: ",
+		"no host":     "OPTIONS icap://mail.example.org/echo ICAP/1.0\nC: ",
+		"other part":  "REQMOD icap://mail.example.org/echo ICAP/1.0\nC: Host: x\nC: Encapsulated: req-hdr=0\nC: ",
+		"long header": "REQMOD icap://mail.example.org/echo ICAP/1.0\nC: Host: x\nC: Encapsulated: req-hdr=0, null-body=4097\nC: ",
 		"no chunk":    "REQMOD icap://mail.example.org/echo ICAP/1.0\nC: Host: x\nC: Encapsulated: req-body=0\nC: \nC: hello",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			_, conn := dial(t, "icap")
 			converse(t, conn, "C: "+request+`
-				C: 
 				S: ICAP/1.0 400 Bad request
 				S: Connection: close
 				S: ISTag: "tlsup-1"
