@@ -254,6 +254,10 @@ func TestExchanges(t *testing.T) {
 }
 
 func (x exchange) run(t *testing.T, p *Protocol, cut segmentation) {
+	if text := `on the way: "`; cut.name == "byte by byte" && strings.Contains(x.want, text) {
+		// How much has come by then is not certain, but for the first byte.
+		x.want = x.want[:min(strings.Index(x.want, text)+len(text)+1, len(x.want))]
+	}
 	client, server := pair(t)
 	played := make(chan error, 1)
 	go func() { played <- play(server, x.moves, cut) }()
