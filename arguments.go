@@ -146,8 +146,16 @@ func takesValue(f cli.Flag) bool {
 	return ok && d.TakesValue()
 }
 
-// unknownOption names the option, and the one that was probably meant.
+// impossible are options that people look for, and why there are none.
+var impossible = map[string]string{
+	"sigalgs": "Go's crypto/tls always offers the same signature algorithms; tlsup check shows which one the server used, and --legacy adds SHA-1",
+}
+
+// unknownOption names the option, and why it can't be or which one was probably meant.
 func unknownOption(flags []cli.Flag, option string) error {
+	if why, ok := impossible[strings.TrimLeft(option, "-")]; ok {
+		return usagef("option %s can't be done: %s", option, why)
+	}
 	err := fmt.Errorf("unknown option %s", quote.Escape(option))
 	if like := likeOption(flags, option); like != "" {
 		err = fmt.Errorf("%w, did you mean %s?", err, like)

@@ -48,6 +48,7 @@ type program struct {
 	message       message
 	events        *events                            // of --status-fd
 	command       []string                           // COMMAND ARGS, behind --
+	environ       []string                           // for COMMAND; nil: the process's own
 	child         atomic.Pointer[os.Process]         // the command while it runs
 	again         atomic.Pointer[context.CancelFunc] // called at a second ending signal
 	// taken, if set, is asked first whether a signal means something else than the end.

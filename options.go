@@ -95,7 +95,7 @@ func trustFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "strict-tofu", Usage: "the same, and refuse one that is new"},
 		&cli.StringFlag{Name: "keylog", Usage: "append the session's keys to `FILE`, for Wireshark (default: SSLKEYLOGFILE)"},
 		&cli.StringSliceFlag{Name: "alpn", Usage: "offer the application protocol `ID`; repeatable"},
-		&cli.BoolFlag{Name: "legacy", Usage: "offer what old servers need too, with a warning: TLS 1.0, key exchange by RSA, 3DES"},
+		&cli.BoolFlag{Name: "legacy", Usage: "offer what old servers need too, with a warning: TLS 1.0, key exchange by RSA, 3DES, SHA-1"},
 		&cli.StringFlag{Name: "tls-min", Usage: "lowest TLS `VERSION`, 1.0 to 1.3", DefaultText: "1.2"},
 		&cli.StringFlag{Name: "tls-max", Usage: "highest TLS `VERSION`", DefaultText: "1.3"},
 		&cli.StringFlag{Name: "ciphers", Usage: "`LIST` of cipher suites for TLS 1.2 and below, separated by commas"},
@@ -373,12 +373,13 @@ func (p *program) trust(c *cli.Context, ask func(string) (bool, error)) (*trust.
 	s.Passphrase = func(file string) ([]byte, error) { return askPassphrase(c.Context, file) }
 	s.Ask = ask
 	settings, err := trust.Load(s)
-	if err == nil {
-		for _, warning := range trustWarnings(c) {
-			p.message.line("warning: %s", warning)
-		}
+	if err != nil {
+		return nil, err
 	}
-	return settings, err
+	for _, warning := range trustWarnings(c) {
+		p.message.line("warning: %s", warning)
+	}
+	return settings, p.useLegacy(c)
 }
 
 // trustWarnings are what a person should know of options that make each session weaker.

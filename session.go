@@ -254,7 +254,7 @@ func (s *session) explain(err error) error {
 		e.Hint = "a server may drop what it still owes when our side ends: --no-half-close"
 	case trust.RefusesClient(err):
 		// With TLS 1.3 the client's handshake is over before the server has seen its certificate.
-		e.Step, e.Hint = connect.Handshake, trust.HandshakeHint(err)
+		e.Step, e.Hint = connect.Handshake, s.plan.connect.Trust.HandshakeHint(err)
 	}
 	return e
 }
@@ -288,7 +288,7 @@ type running struct {
 // startCommand starts the command with its stdin and stdout on the pipe, and forwards signals
 // to it. When it has ended, the server is not waited for much longer.
 func (s *session) startCommand(command *exec.Cmd) (*running, error) {
-	command.Stderr = os.Stderr
+	command.Stderr, command.Env = os.Stderr, s.environment()
 	stdin, err := command.StdinPipe()
 	if err != nil {
 		return nil, err

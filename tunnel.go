@@ -151,6 +151,9 @@ func (p *program) pairs(c *cli.Context, pl *tunnelPlan) ([]tunnel.Pair, error) {
 	if err := pl.identities.read(c.Context); err != nil {
 		return nil, err
 	}
+	if err := p.useLegacy(c); err != nil {
+		return nil, err
+	}
 	for _, warning := range trustWarnings(c) {
 		if pl.listen[0] == onStdio {
 			p.message.line("warning: %s", warning)

@@ -20,7 +20,7 @@ func (p *program) tunnelCommand(ctx context.Context, pl *tunnelPlan) error {
 	defer end()
 	served := make(chan error, 1)
 	go func() { served <- p.serve(stop, ctx, pl) }()
-	pl.command.Env = append(withoutAddresses(os.Environ()), addresses(pl.server.Pairs)...)
+	pl.command.Env = append(withoutAddresses(p.environment()), addresses(pl.server.Pairs)...)
 	ended := p.runCommand(ctx, pl.command)
 	end()
 	err := <-served

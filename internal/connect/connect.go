@@ -313,7 +313,7 @@ func Secure(ctx context.Context, up *negotiate.Upgraded, t Target, o *Options) (
 	}
 	tlsConn := tls.Client(under, config)
 	if err := tlsConn.HandshakeContext(ctx); err != nil {
-		return nil, t.handshakeError(ctx, err)
+		return nil, t.handshakeError(ctx, o.Trust, err)
 	}
 	o.done(Handshake)
 	conn, err := up.Finish(ctx, tlsConn)
@@ -407,7 +407,7 @@ func (t Target) implicit() *negotiate.Protocol {
 
 // handshakeError tells what the handshake met: a certificate, cleartext, an alert, or
 // nothing.
-func (t Target) handshakeError(ctx context.Context, err error) error {
+func (t Target) handshakeError(ctx context.Context, settings *trust.Config, err error) error {
 	e := &Error{Target: t.Address(), Step: Handshake, Err: err}
 	var untrusted *trust.Error
 	var cleartext *negotiate.CleartextError
@@ -432,7 +432,7 @@ func (t Target) handshakeError(ctx context.Context, err error) error {
 	case trust.IsVersion(err) && t.Protocol.MinVersion != 0:
 		e.Hint = fmt.Sprintf("%s is for %s and newer: the server has to allow it", t.Protocol.Name, tls.VersionName(t.Protocol.MinVersion))
 	default:
-		if e.Hint = trust.HandshakeHint(err); e.Hint == "" {
+		if e.Hint = settings.HandshakeHint(err); e.Hint == "" {
 			e.Hint = t.portHint()
 		}
 	}

@@ -285,7 +285,7 @@ func (c *check) settle(s *connect.Session, t connect.Target, handshake time.Dura
 	}
 	if trust.RefusesClient(err) {
 		c.rec.note(byServer, "alert: "+connect.Reason(err))
-		return &connect.Error{Target: t.Address(), Step: connect.Handshake, Err: err, Hint: trust.HandshakeHint(err)}
+		return &connect.Error{Target: t.Address(), Step: connect.Handshake, Err: err, Hint: c.config.HandshakeHint(err)}
 	}
 	c.tickets.notify = nil
 	c.rec.note(byClient, "close_notify")

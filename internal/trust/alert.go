@@ -9,48 +9,63 @@ import (
 
 const (
 	hintClientCert = "give the server a certificate that it accepts: --x509certfile FILE --x509keyfile FILE"
-	hintOffer      = "server and client may have no version, cipher suite or group in common: --legacy allows what old servers need, --tls-min 1.0 old versions alone, --ciphers and --groups name others"
+	hintOffer      = "server and client may have no version, cipher suite or group in common: " + allLegacy + "--ciphers and --groups name others"
+	allLegacy      = "--legacy allows what old servers need, --tls-min 1.0 old versions alone, "
 	hintOld        = "the server knows only versions of TLS that are not allowed here: --legacy or --tls-min 1.0 allows old ones, --tls-max the new ones again"
+	hintSHA1       = "the server may have no other signatures than those with SHA-1, which --legacy allows"
+	hintFault      = "this is a fault of the server, or of something between: see the server's log"
 )
 
 // alertVersion is the alert protocol_version.
 const alertVersion tls.AlertError = 70
 
-// alertHint says what an alert of a server means (RFC 8446, 6.2) and what to try.
-func alertHint(code tls.AlertError) string {
-	switch code {
-	case 40: // handshake_failure
-		return hintOffer + "; or the server wants a certificate: --x509certfile FILE --x509keyfile FILE"
-	case 42, 46: // bad_certificate, certificate_unknown
-		return "the server does not accept the client's certificate; " + hintClientCert
-	case 43: // unsupported_certificate
-		return "the server does not support certificates like the client's; " + hintClientCert
-	case 44: // certificate_revoked
-		return "the client's certificate was revoked; " + hintClientCert
-	case 45: // certificate_expired
-		return "the client's certificate has expired, the server says; " + hintClientCert
-	case 48: // unknown_ca
-		return "the server does not know the authority of the client's certificate; " + hintClientCert
-	case 49: // access_denied
-		return "the server knows the client's certificate, and denies it access; " + hintClientCert
-	case 116: // certificate_required
-		return "the server wants a certificate; " + hintClientCert
-	case alertVersion:
-		return hintOld
-	case 71: // insufficient_security
-		return "the server wants stronger cryptography than was offered: leave out --ciphers, --groups and --tls-max"
-	case 86: // inappropriate_fallback
-		return "the server can do a newer version of TLS than --tls-max allows"
-	case 109: // missing_extension
-		return "the server misses something in the offer: leave out --sni-hostname and --groups"
-	case 112: // unrecognized_name
-		return "the server does not know the name that it was asked for: --sni-hostname NAME sends another"
-	case 120: // no_application_protocol
-		return "the server speaks none of the protocols that were offered: --alpn NAME offers another"
-	case 10, 20, 22, 47, 50, 51, 80: // unexpected_message to internal_error: what no offer of ours can cause
-		return "this is a fault of the server, or of something between: see the server's log"
+// alertHints say what an alert of a server means and what to try: those of TLS 1.3 (RFC 8446, 6.2),
+// of earlier versions (RFC 5246, 7.2.2; RFC 2246) and of extensions. close_notify, 0, is the end of the
+// connection, which has words of its own.
+var alertHints = map[tls.AlertError]string{
+	10:  "unexpected_message: the server met something that it did not expect; " + hintFault,
+	20:  "bad_record_mac: what the server got was changed on the way, or it counts otherwise; " + hintFault,
+	21:  "decryption_failed: the server could not decrypt what it got; " + hintFault,
+	22:  "record_overflow: the server met a record that is too long for it; " + hintFault,
+	30:  "decompression_failure: nothing was compressed; " + hintFault,
+	40:  hintOffer + "; or the server wants a certificate: --x509certfile FILE --x509keyfile FILE",
+	41:  "no_certificate: the server wants a certificate; " + hintClientCert,
+	42:  "the server does not accept the client's certificate; " + hintClientCert,
+	43:  "the server does not support certificates like the client's; " + hintClientCert,
+	44:  "the client's certificate was revoked; " + hintClientCert,
+	45:  "the client's certificate has expired, the server says; " + hintClientCert,
+	46:  "the server does not accept the client's certificate; " + hintClientCert,
+	47:  "illegal_parameter: the server does not like something in the offer, --groups and --tls-max narrow it; else " + hintFault,
+	48:  "the server does not know the authority of the client's certificate; " + hintClientCert,
+	49:  "the server knows the client's certificate, and denies it access; " + hintClientCert,
+	50:  "decode_error: the server can't read a message, some can't if it is large: --groups X25519 makes the first one smaller; else " + hintFault,
+	51:  "decrypt_error: a signature or the end of the handshake is wrong to the server; if a certificate was sent, its key may be of a kind that the server can't use; else " + hintFault,
+	60:  "export_restriction: the server wants cryptography of the 1990s, which is not to be had here",
+	70:  hintOld,
+	71:  "the server wants stronger cryptography than was offered: leave out --ciphers, --groups, --legacy and --tls-max",
+	80:  "internal_error: " + hintFault,
+	86:  "the server can do a newer version of TLS than --tls-max allows",
+	90:  "user_canceled: somebody at the server gave the handshake up; try again",
+	100: "no_renegotiation: the server takes the handshake for a second one on the connection; " + hintFault,
+	109: "the server misses something in the offer: leave out --sni-hostname and --groups",
+	110: "unsupported_extension: the server got an extension that it did not ask for; " + hintFault,
+	111: "certificate_unobtainable: the server could not fetch the client's certificate; " + hintClientCert,
+	112: "the server does not know the name that it was asked for: --sni-hostname NAME sends another",
+	113: "bad_certificate_status_response: an OCSP response was wrong to the server; " + hintFault,
+	114: "bad_certificate_hash_value: the client's certificate is not the one that the server expected; " + hintClientCert,
+	115: "unknown_psk_identity: the server wants a pre-shared key, which is not to be had here; or it forgot a session: leave out --session",
+	116: "the server wants a certificate; " + hintClientCert,
+	120: "the server speaks none of the protocols that were offered: --alpn NAME offers another",
+	121: "ech_required: the server wants Encrypted Client Hello: --ech CONFIG, with the configuration from its HTTPS record in the DNS",
+}
+
+// HandshakeHint is the function of that name, without what the settings allow already.
+func (c *Config) HandshakeHint(err error) string {
+	hint := HandshakeHint(err)
+	if !c.old {
+		return hint
 	}
-	return ""
+	return strings.NewReplacer(allLegacy, "", "--legacy or ", "", hintSHA1, "").Replace(hint)
 }
 
 // HandshakeHint says what an alert from the server means and what to try, for the error
@@ -58,12 +73,39 @@ func alertHint(code tls.AlertError) string {
 // certificate only then. It returns "" if nothing is known.
 func HandshakeHint(err error) string {
 	if code, ok := alertOf(err); ok {
-		return alertHint(code)
+		return alertHints[code]
 	}
-	if IsVersion(err) {
-		return hintOld
+	if err == nil {
+		return ""
+	}
+	for _, own := range ownHints {
+		if strings.HasPrefix(err.Error(), own.text) {
+			return own.hint
+		}
+	}
+	if strings.Contains(err.Error(), shortKey) {
+		return "the server's RSA key is so short that it can be broken: GODEBUG=rsa1024min=0 in the environment allows it"
 	}
 	return ""
+}
+
+// tooOld is what crypto/tls says, without a type, when the server answers with a version
+// below Config.MinVersion in place of an alert.
+const tooOld = "tls: server selected unsupported protocol version"
+
+// shortKey is what crypto/rsa says of keys under 1024 bits.
+const shortKey = "-bit keys are insecure"
+
+// ownHints are for what crypto/tls itself objects to, without a type, in an old server's answers: such
+// servers do not look at what was offered.
+var ownHints = []struct{ text, hint string }{
+	{tooOld, hintOld},
+	{"tls: server chose an unconfigured cipher suite", "the server chose a cipher suite that was not offered: " + allLegacy + "--ciphers names others"},
+	{"tls: certificate used with invalid signature algorithm", hintSHA1},
+	{"tls: server selected unoffered curve", "the server chose a group that was not offered: --groups names others"},
+	{"tls: server selected unsupported curve", "the server chose a group that is not to be had here, or an explicit curve: " + allLegacy + "as the key exchange by RSA, which needs none"},
+	{"tls: server selected unsupported group", "the server chose a group that was not offered: --groups names others"},
+	{"tls: downgrade attempt detected", "the server could do a newer version of TLS than it answered with: somebody on the way may have changed the offer, or something there is broken"},
 }
 
 // IsVersion reports whether a handshake failed since the server knows no version of TLS that was
@@ -76,17 +118,9 @@ func IsVersion(err error) bool {
 // RefusesClient reports whether an error is the server's alert that it does not accept the
 // client's certificate, or wants one.
 func RefusesClient(err error) bool {
-	code, _ := alertOf(err)
-	switch code {
-	case 42, 43, 44, 45, 46, 48, 49, 116: // those that alertHint has hintClientCert for
-		return true
-	}
-	return false
+	code, ok := alertOf(err)
+	return ok && strings.HasSuffix(alertHints[code], hintClientCert)
 }
-
-// tooOld is what crypto/tls says, without a type, when the server answers with a version
-// below Config.MinVersion in place of an alert.
-const tooOld = "tls: server selected unsupported protocol version"
 
 // alertOf returns the code of an alert that came from the server. crypto/tls wraps a type
 // of its own that only [net.OpError] shows; tls.AlertError has the same texts.

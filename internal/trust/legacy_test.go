@@ -35,12 +35,16 @@ func TestLegacy(t *testing.T) {
 		for legacy, want := range map[bool]bool{false: test.plain, true: test.legacy} {
 			s := test.s
 			s.CAFiles, s.Legacy = []string{roots}, legacy
-			o := handshake(t, server, load(t, s).Client(host, nil))
+			c := load(t, s)
+			o := handshake(t, server, c.Client(host, nil))
 			if (o.clientErr == nil) != want {
 				t.Errorf("%s, --legacy %v: error is %v", test.name, legacy, o.clientErr)
 			}
 			if !legacy && !want {
 				checkText(t, HandshakeHint(o.clientErr), "--legacy")
+			}
+			if legacy && !want {
+				checkText(t, c.HandshakeHint(o.clientErr), "!--legacy")
 			}
 		}
 	}

@@ -94,7 +94,8 @@ type Config struct {
 	sni        *string
 	verifyName string
 	insecure   bool
-	legacy     bool // the suites are those of Legacy
+	old        bool // Legacy was given
+	legacy     bool // and the suites are its own
 	alpn       []string
 	anchors    []anchor       // nil: the system's roots
 	roots      *x509.CertPool // the anchors; nil: the system's roots
@@ -113,7 +114,7 @@ type Config struct {
 // a passphrase only when all else is right.
 func Load(s Settings) (*Config, error) {
 	c := &Config{
-		sni: s.SNI, verifyName: s.VerifyName, insecure: s.Insecure,
+		sni: s.SNI, verifyName: s.VerifyName, insecure: s.Insecure, old: s.Legacy,
 		// The verification is Client's VerifyConnection. Records are as large as what is written: some
 		// servers want a packet whole in one.
 		shared: &tls.Config{InsecureSkipVerify: true, DynamicRecordSizingDisabled: true},
