@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -35,7 +36,7 @@ func checkFlags() []cli.Flag {
 		&cli.StringFlag{Name: "port", Aliases: []string{"p"}, Usage: "`PORT` to connect to, a number or a service's name"},
 		&cli.BoolFlag{Name: "verbose", Aliases: []string{"v", "V"}, Usage: "print the cleartext exchange to standard error; one target at a time"},
 	}
-	for _, f := range append(append(upgradeFlags(), wayFlags()...), trustFlags()...) {
+	for _, f := range slices.Concat(upgradeFlags(), wayFlags(), trustFlags()) {
 		if name := f.Names()[0]; name != "raw" && name != "idle-timeout" { // of a session
 			flags = append(flags, f)
 		}
@@ -106,12 +107,9 @@ func (p *program) checkPlan(c *cli.Context) (*checkPlan, error) {
 			return nil, usagef("options --print-cert and --%s exclude each other without --json", name)
 		}
 	}
-	var protocol *negotiate.Protocol
-	var err error
-	if c.IsSet("starttls-proto") {
-		if protocol, err = connect.FindProtocol(c.String("starttls-proto")); err != nil {
-			return nil, usagef("option --starttls-proto: %w", err)
-		}
+	protocol, err := starttlsProto(c)
+	if err != nil {
+		return nil, err
 	}
 	add := func(name string) error {
 		if strings.Trim(name, "0123456789") == "" && name != "" {

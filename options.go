@@ -350,17 +350,26 @@ func parseTarget(c *cli.Context, manual bool) (connect.Target, error) {
 	if port == "" && (c.IsSet("port") || len(operands) == 2) {
 		return connect.Target{}, fmt.Errorf("port %q is not between 1 and 65535", port)
 	}
-	var protocol *negotiate.Protocol
-	if c.IsSet("starttls-proto") {
-		var err error
-		if protocol, err = connect.FindProtocol(c.String("starttls-proto")); err != nil {
-			return connect.Target{}, fmt.Errorf("option --starttls-proto: %w", err)
-		}
+	protocol, err := starttlsProto(c)
+	if err != nil {
+		return connect.Target{}, err
 	}
 	if manual {
 		protocol = negotiate.TLS() // refuses a scheme, which would choose an upgrade
 	}
 	return connect.ParseTarget(operands[0], port, protocol)
+}
+
+// starttlsProto is the protocol that --starttls-proto names; nil without it.
+func starttlsProto(c *cli.Context) (*negotiate.Protocol, error) {
+	if !c.IsSet("starttls-proto") {
+		return nil, nil
+	}
+	protocol, err := connect.FindProtocol(c.String("starttls-proto"))
+	if err != nil {
+		return nil, usagef("option --starttls-proto: %w", err)
+	}
+	return protocol, nil
 }
 
 // trust reads the options on trust and tuning. ask is asked about servers that are not known; nil:

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -17,7 +18,7 @@ import (
 
 // tunnelFlags are the options of tunnel.
 func tunnelFlags() []cli.Flag {
-	return append(append(append(upgradeFlags(), wayFlags()...), trustFlags()...),
+	return slices.Concat(upgradeFlags(), wayFlags(), trustFlags(), []cli.Flag{
 		&cli.StringFlag{Name: "user", Usage: "`NAME` to log in with, where the upgrade does that in the client's place"},
 		&cli.StringFlag{Name: "password-file", Usage: "`FILE` with the password, in place of TLSUP_PASSWORD"},
 		&cli.StringFlag{Name: "unix-mode", Usage: "`MODE` of a Unix socket that is listened on, in octal"},
@@ -27,7 +28,7 @@ func tunnelFlags() []cli.Flag {
 		&cli.StringFlag{Name: "metrics", Usage: "serve Prometheus' metrics, /healthz and /readyz over HTTP at `ADDR`, as [ADDR:]PORT or unix:PATH"},
 		&cli.StringFlag{Name: "log-format", Value: "text", Usage: "log in `FORMAT` text or json"},
 		&cli.BoolFlag{Name: "verbose", Aliases: []string{"v", "V"}, Usage: "log the cleartext exchange too"},
-	)
+	})
 }
 
 // onStdio is the LISTEN that stands for one session on stdin and stdout.

@@ -16,7 +16,6 @@ import (
 
 	"tlsup/internal/connect"
 	"tlsup/internal/quote"
-	"tlsup/negotiate"
 	"tlsup/tunnel"
 )
 
@@ -45,36 +44,9 @@ func (p *program) tunnelPlan(c *cli.Context) (*tunnelPlan, error) {
 		return nil, usagef("tunnel takes pairs: tlsup tunnel [options] LISTEN TARGET [LISTEN TARGET]... [-- COMMAND [ARG...]]")
 	}
 	pl := &tunnelPlan{}
-	var protocol *negotiate.Protocol
-	var err error
-	if c.IsSet("starttls-proto") {
-		if protocol, err = connect.FindProtocol(c.String("starttls-proto")); err != nil {
-			return nil, usagef("option --starttls-proto: %w", err)
-		}
-	}
-	for i := 0; i < len(operands); i += 2 {
-		target, err := connect.ParseTarget(operands[i+1], "", protocol)
-		if err != nil {
-			return nil, usageError{err}
-		}
-		if why := target.Protocol.NoTunnel; why != "" && !c.Bool("raw") {
-			return nil, usagef("%s can't be tunnelled: %s; --raw hands the connection over to a client's own TLS", target.Protocol.Name, why)
-		}
-		pl.listen, pl.targets = append(pl.listen, operands[i]), append(pl.targets, target)
-		if operands[i] == onStdio {
-			if len(operands) > 2 {
-				return nil, usagef("%s, a session on stdin and stdout, stands alone", onStdio)
-			}
-			continue
-		}
-		place, err := tunnel.ParsePlace(operands[i])
-		if err != nil {
-			return nil, usagef("LISTEN %s: %w", quote.Short(operands[i]), err)
-		}
-		pl.places = append(pl.places, place)
-	}
-	if err := tunnel.CheckPlaces(pl.places); err != nil {
-		return nil, usageError{err}
+	err := pl.pairs(c, operands)
+	if err != nil {
+		return nil, err
 	}
 	for _, name := range idleOnStdio {
 		if pl.listen[0] == onStdio && c.IsSet(name) {
@@ -113,17 +85,53 @@ func (p *program) tunnelPlan(c *cli.Context) (*tunnelPlan, error) {
 	return pl, nil
 }
 
+// pairs reads the operands, LISTEN TARGET [LISTEN TARGET]...
+func (pl *tunnelPlan) pairs(c *cli.Context, operands []string) error {
+	protocol, err := starttlsProto(c)
+	if err != nil {
+		return err
+	}
+	for i := 0; i < len(operands); i += 2 {
+		target, err := connect.ParseTarget(operands[i+1], "", protocol)
+		if err != nil {
+			return usageError{err}
+		}
+		if why := target.Protocol.NoTunnel; why != "" && !c.Bool("raw") {
+			return usagef("%s can't be tunnelled: %s; --raw hands the connection over to a client's own TLS", target.Protocol.Name, why)
+		}
+		pl.listen, pl.targets = append(pl.listen, operands[i]), append(pl.targets, target)
+		if operands[i] == onStdio {
+			if len(operands) > 2 {
+				return usagef("%s, a session on stdin and stdout, stands alone", onStdio)
+			}
+			continue
+		}
+		place, err := tunnel.ParsePlace(operands[i])
+		if err != nil {
+			return usagef("LISTEN %s: %w", quote.Short(operands[i]), err)
+		}
+		pl.places = append(pl.places, place)
+	}
+	if err := tunnel.CheckPlaces(pl.places); err != nil {
+		return usageError{err}
+	}
+	return nil
+}
+
 // limits reads the options that are numbers.
 func (pl *tunnelPlan) limits(c *cli.Context) (err error) {
 	if pl.server.MaxConnections = c.Int("max-connections"); pl.server.MaxConnections < 1 {
 		return usagef("option --max-connections: %d is less than one", pl.server.MaxConnections)
 	}
-	for name, value := range map[string]*time.Duration{"timeout": &pl.server.Timeout, "idle-timeout": &pl.server.Idle, "drain": &pl.server.Drain} {
-		if *value, err = seconds(c, name); err != nil {
+	for _, x := range []struct {
+		name  string
+		value *time.Duration
+	}{{"timeout", &pl.server.Timeout}, {"idle-timeout", &pl.server.Idle}, {"drain", &pl.server.Drain}} {
+		if *x.value, err = seconds(c, x.name); err != nil {
 			return err
 		}
-		if *value < 0 || *value == 0 && name == "timeout" {
-			return usagef("option --%s: has to be more than nothing", name)
+		if *x.value < 0 || *x.value == 0 && x.name == "timeout" {
+			return usagef("option --%s: has to be more than nothing", x.name)
 		}
 	}
 	if !c.IsSet("unix-mode") {

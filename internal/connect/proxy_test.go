@@ -9,15 +9,12 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/pires/go-proxyproto"
 
-	"tlsup/internal/testserver"
 	"tlsup/internal/trust"
 	"tlsup/negotiate"
 )
@@ -26,21 +23,9 @@ import (
 // options that trust it.
 func startServer(t *testing.T, scheme string) (Target, *Options) {
 	t.Helper()
-	s, err := testserver.Start(scheme, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
-	ca := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(ca, s.CA.PEM(), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	config, err := trust.Load(trust.Settings{CAFiles: []string{ca}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return Target{Protocol: negotiate.Find(scheme), Host: "localhost", Port: s.Addr.Port},
-		&Options{Network: "tcp4", Trust: config, Name: "client.example.org"}
+	target, o := startWith(t, scheme, nil, trust.Settings{})
+	o.Name = "client.example.org"
+	return target, o
 }
 
 // httpProxy starts a proxy that knows CONNECT, and returns its address. It answers others

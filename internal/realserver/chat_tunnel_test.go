@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// throughTunnel is a connection with a tunnel, in the clear.
-func throughTunnel(t *testing.T, tu *tunnelling) *session {
+// dialTunnel is a connection with a tunnel that ends with the test.
+func dialTunnel(t *testing.T, tu *tunnelling) net.Conn {
 	t.Helper()
 	conn, err := net.Dial("tcp", tu.addr)
 	if err != nil {
@@ -19,6 +19,13 @@ func throughTunnel(t *testing.T, tu *tunnelling) *session {
 	}
 	t.Cleanup(func() { conn.Close() })
 	conn.SetDeadline(time.Now().Add(limit))
+	return conn
+}
+
+// throughTunnel is a session with a tunnel, in the clear.
+func throughTunnel(t *testing.T, tu *tunnelling) *session {
+	t.Helper()
+	conn := dialTunnel(t, tu)
 	return &session{t: t, conn: conn, r: bufio.NewReader(conn)}
 }
 

@@ -4,9 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -155,4 +158,20 @@ func clientPath(t *testing.T, name, dir string) string {
 		t.Skipf("not tried behind the tunnel: %s is not installed", name)
 	}
 	return path
+}
+
+// randomRows writes lines to a file, and returns them: a number, a tab, and text that compresses badly.
+func randomRows(t *testing.T, file string, rows int) string {
+	t.Helper()
+	var text strings.Builder
+	random := rand.NewChaCha8([32]byte{})
+	line := make([]byte, 90)
+	for i := range rows {
+		random.Read(line)
+		fmt.Fprintf(&text, "%d\t%s\n", i, base64.StdEncoding.EncodeToString(line))
+	}
+	if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return text.String()
 }
