@@ -51,7 +51,7 @@ type connection struct {
 func (c *connection) count() {
 	if c.stats != nil {
 		c.stats.begin()
-		c.sent.all, c.received.all = &c.stats.sent, &c.stats.received
+		c.sent.all, c.received.all = c.stats.sent, c.stats.received
 	}
 }
 

@@ -21,19 +21,17 @@ import (
 //	           the reasons if not, or if the server has been told to stop
 type Monitor struct {
 	server  *Server
-	version string
-	began   time.Time
+	metrics http.Handler
 	checks  []*check
 }
 
 // Monitor makes a Monitor, before Serve is called. Without one nothing is counted. version is the
 // program's.
 func (s *Server) Monitor(version string) *Monitor {
-	m := &Monitor{server: s, version: version, began: time.Now()}
+	m := &Monitor{server: s, metrics: s.count(version)}
 	known := map[connect.Target]bool{}
 	for i := range s.Pairs {
 		p := &s.Pairs[i]
-		p.stats = new(stats)
 		if !known[p.Target] { // a target may have several listeners
 			known[p.Target] = true
 			m.checks = append(m.checks, &check{server: s, pair: p})
@@ -44,25 +42,26 @@ func (s *Server) Monitor(version string) *Monitor {
 
 // ServeHTTP answers a request.
 func (m *Monitor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	kind, status, body := "text/plain; charset=utf-8", http.StatusOK, []byte("ok\n")
+	status, body := http.StatusOK, "ok\n"
 	switch {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		w.Header().Set("Allow", "GET, HEAD")
-		status, body = http.StatusMethodNotAllowed, []byte("GET and HEAD alone\n")
+		status, body = http.StatusMethodNotAllowed, "GET and HEAD alone\n"
 	case r.URL.Path == "/metrics":
-		kind, body = "text/plain; version=0.0.4; charset=utf-8", m.metrics()
+		m.metrics.ServeHTTP(w, r)
+		return
 	case r.URL.Path == "/healthz":
 	case r.URL.Path == "/readyz":
 		if faults := m.faults(r.Context()); faults != nil {
-			status, body = http.StatusServiceUnavailable, []byte(strings.Join(faults, "\n")+"\n")
+			status, body = http.StatusServiceUnavailable, strings.Join(faults, "\n")+"\n"
 		}
 	default:
-		status, body = http.StatusNotFound, []byte("there is /metrics, /healthz and /readyz\n")
+		status, body = http.StatusNotFound, "there is /metrics, /healthz and /readyz\n"
 	}
-	w.Header().Set("Content-Type", kind)
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
-		w.Write(body)
+		io.WriteString(w, body)
 	}
 }
 

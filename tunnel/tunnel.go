@@ -175,7 +175,7 @@ func (s *Server) accept(stop, conns context.Context, pair *Pair) error {
 		default:
 			s.acceptFailed.Store(time.Now().UnixNano())
 			if pair.stats != nil {
-				pair.stats.acceptErrors.Add(1)
+				pair.stats.acceptErrors.Inc()
 			}
 			if backoff = min(max(2*backoff, firstBackoff), lastBackoff); backoff == firstBackoff {
 				log.Error("accept fails, trying again", "error", err)
