@@ -277,6 +277,8 @@ func change(config *tls.Config, changes []string) error {
 			issuer = authorities.other
 		case "client-cert":
 			config.ClientAuth, config.ClientCAs = tls.RequireAndVerifyClientCert, authorities.own.Pool()
+		case "ech":
+			config.EncryptedClientHelloKeys = []tls.EncryptedClientHelloKey{echKey}
 		case "tls1.2":
 			config.MaxVersion = tls.VersionTLS12
 		case "tls1.1":
@@ -293,13 +295,17 @@ func change(config *tls.Config, changes []string) error {
 // authorities are those of all scripts.
 var authorities struct{ own, other *testca.CA }
 
+// echKey is what servers have for Encrypted Client Hello under the public name mail.example.org.
+var echKey tls.EncryptedClientHelloKey
+
 // passphrase is that of encrypted.key.
 const passphrase = "open sesame"
 
 // scriptFiles makes the files that lie in each script's directory: ca.pem, the authority
 // of the servers; other-ca.pem, another; client.pem and client.key, a certificate that the
 // servers accept; stranger.pem and stranger.key, one of the other authority;
-// encrypted.key, client.key with a passphrase.
+// encrypted.key, client.key with a passphrase; ech.pem, the servers' configuration for Encrypted Client
+// Hello, and old-ech.pem, one that they had before.
 var scriptFiles = sync.OnceValues(func() (map[string][]byte, error) {
 	files := map[string][]byte{}
 	for name, ca := range map[string]**testca.CA{"client": &authorities.own, "stranger": &authorities.other} {
@@ -316,6 +322,14 @@ var scriptFiles = sync.OnceValues(func() (map[string][]byte, error) {
 		}
 	}
 	files["ca.pem"], files["other-ca.pem"] = authorities.own.PEM(), authorities.other.PEM()
+	for _, name := range []string{"old-ech.pem", "ech.pem"} {
+		var list []byte
+		var err error
+		if echKey, list, err = testca.ECH(testserver.Host); err != nil {
+			return nil, err
+		}
+		files[name] = pem.EncodeToMemory(&pem.Block{Type: "ECHCONFIG", Bytes: list})
+	}
 	block, _ := pem.Decode(files["client.key"])
 	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {

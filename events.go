@@ -84,9 +84,10 @@ type handshakeEvent struct {
 	Group       string `json:"group,omitempty"`
 	ALPN        string `json:"alpn,omitempty"`
 	Resumed     bool   `json:"resumed"`
-	Certificate string `json:"certificate"` // its subject
-	Name        string `json:"name"`        // that it had to be valid for
-	Trusted     bool   `json:"trusted"`     // false with --insecure only
+	ECH         bool   `json:"ech,omitempty"` // the server took it
+	Certificate string `json:"certificate"`   // its subject
+	Name        string `json:"name"`          // that it had to be valid for
+	Trusted     bool   `json:"trusted"`       // false with --insecure only
 }
 
 // events writes them. Its methods do nothing on nil.
@@ -131,7 +132,7 @@ func (e *events) handshake(cs tls.ConnectionState, name string, trusted bool) {
 	}
 	h := &handshakeEvent{
 		Version: tls.VersionName(cs.Version), Cipher: tls.CipherSuiteName(cs.CipherSuite), Group: trust.GroupName(cs.CurveID),
-		ALPN: quote.Escape(cs.NegotiatedProtocol), Resumed: cs.DidResume, Name: quote.Escape(name), Trusted: trusted,
+		ALPN: quote.Escape(cs.NegotiatedProtocol), Resumed: cs.DidResume, ECH: cs.ECHAccepted, Name: quote.Escape(name), Trusted: trusted,
 	}
 	if len(cs.PeerCertificates) > 0 {
 		h.Certificate = trust.Subject(cs.PeerCertificates[0])

@@ -95,6 +95,7 @@ func trustFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "strict-tofu", Usage: "the same, and refuse one that is new"},
 		&cli.StringFlag{Name: "keylog", Usage: "append the session's keys to `FILE`, for Wireshark (default: SSLKEYLOGFILE)"},
 		&cli.StringSliceFlag{Name: "alpn", Usage: "offer the application protocol `ID`; repeatable"},
+		&cli.StringFlag{Name: "ech", Usage: "encrypt the name that the server is asked for (ECH) with `CONFIG`: an ECHConfigList in base64, or a file with it"},
 		&cli.BoolFlag{Name: "legacy", Usage: "offer what old servers need too, with a warning: TLS 1.0, key exchange by RSA, 3DES, SHA-1"},
 		&cli.StringFlag{Name: "tls-min", Usage: "lowest TLS `VERSION`, 1.0 to 1.3", DefaultText: "1.2"},
 		&cli.StringFlag{Name: "tls-max", Usage: "highest TLS `VERSION`", DefaultText: "1.3"},
@@ -135,6 +136,9 @@ var conflicts = [][2]string{
 	{"pin-only", "tofu"},
 	{"pin-only", "strict-tofu"},
 	{"tofu", "strict-tofu"},
+	{"ech", "legacy"},
+	{"ech", "ciphers"},
+	{"ech", "scan"},
 }
 
 // idleWithRaw are the options that would do nothing with --raw: the TLS session is another program's.
@@ -155,7 +159,7 @@ var needs = [][2]string{
 // notEmpty are options whose empty value would mean what leaving them out means.
 var notEmpty = []string{
 	"starttls-after", "starttls-name", "starttls-from", "x509certfile", "x509keyfile", "verify-hostname",
-	"tls-min", "tls-max", "ciphers", "groups", "keylog",
+	"tls-min", "tls-max", "ciphers", "groups", "keylog", "ech",
 	"session",
 }
 
@@ -426,6 +430,7 @@ func trustSettings(c *cli.Context) (s trust.Settings, err error) {
 		Ciphers:    c.String("ciphers"),
 		Groups:     c.String("groups"),
 		Legacy:     c.Bool("legacy"),
+		ECH:        c.String("ech"),
 		Pins:       c.StringSlice("pin"),
 		CertPins:   c.StringSlice("pin-cert"),
 		PinOnly:    c.Bool("pin-only"),

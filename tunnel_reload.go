@@ -35,7 +35,7 @@ func (p *program) identities(c *cli.Context, pl *tunnelPlan) *identities {
 			s.Passphrase = ask
 			return trust.Load(s)
 		},
-		files:   c.IsSet("x509cafile") || c.IsSet("x509certfile") || c.IsSet("x509crlfile"),
+		files:   c.IsSet("x509cafile") || c.IsSet("x509certfile") || c.IsSet("x509crlfile") || c.IsSet("ech"),
 		targets: pl.targets,
 		asked:   map[string][]byte{},
 	}

@@ -38,6 +38,10 @@ type Local struct {
 	state  any   // what the protocol's Upgrade keeps for Lead and Ends
 }
 
+// Heard reports whether the client has said something that an upgrade needed: there can't be another
+// one in its place.
+func (l *Local) Heard() bool { return l.client != nil && l.client.received > 0 }
+
 // A LocalError tells that it was the local client that failed, not the server.
 type LocalError struct{ Err error }
 

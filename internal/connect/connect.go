@@ -96,10 +96,31 @@ func Open(ctx context.Context, t Target, o *Options) (*Session, error) {
 		return nil, err
 	}
 	session, err := Begin(ctx, conn, t, o)
-	if err != nil {
-		conn.Close()
+	if err == nil {
+		return session, nil
 	}
-	return session, err
+	conn.Close()
+	if again := o.Retry(err); again != nil {
+		return Open(ctx, t, again)
+	}
+	return nil, err
+}
+
+// Retry returns the options for one more connection with the server that was reached, when it has
+// rejected Encrypted Client Hello and named the configuration that it wants (RFC 9849, 6.1.6); nil if
+// there is nothing to be tried again.
+func (o *Options) Retry(err error) *Options {
+	settings := o.Trust.Retry(err)
+	if settings == nil || o.Local != nil && o.Local.Heard() {
+		return nil
+	}
+	var rejected *trust.ECHError
+	if errors.As(err, &rejected) && o.Notice != nil {
+		o.Notice(rejected.Error() + ": trying again with that one: " + rejected.Option())
+	}
+	again := *o
+	again.Trust, again.Lookup = settings, AsGiven
+	return &again
 }
 
 // keptSessions is how many TLS sessions are kept for each target: one would do, but servers may
@@ -313,7 +334,7 @@ func Secure(ctx context.Context, up *negotiate.Upgraded, t Target, o *Options) (
 	}
 	tlsConn := tls.Client(under, config)
 	if err := tlsConn.HandshakeContext(ctx); err != nil {
-		return nil, t.handshakeError(ctx, o.Trust, err)
+		return nil, t.handshakeError(ctx, o.Trust, o.Trust.Rejection(tlsConn.ConnectionState(), err))
 	}
 	o.done(Handshake)
 	conn, err := up.Finish(ctx, tlsConn)
@@ -411,7 +432,13 @@ func (t Target) handshakeError(ctx context.Context, settings *trust.Config, err 
 	e := &Error{Target: t.Address(), Step: Handshake, Err: err}
 	var untrusted *trust.Error
 	var cleartext *negotiate.CleartextError
+	var rejected *trust.ECHError
 	switch {
+	case errors.As(err, &rejected):
+		e.Err, e.Hint = rejected, rejected.Hint()
+		if rejected.Untrusted != nil {
+			e.Step = Verify
+		}
 	case errors.As(err, &untrusted):
 		e.Step, e.Err, e.Hint = Verify, untrusted, untrusted.Hint()
 	case errors.As(err, &cleartext):

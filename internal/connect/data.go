@@ -45,7 +45,7 @@ func (o *Options) equip(l *negotiate.Local, t Target, conn net.Conn, config *tls
 		settings.ClientSessionCache = resumed
 		tlsConn := tls.Client(under, settings)
 		if err := tlsConn.HandshakeContext(ctx); err != nil {
-			return nil, from.handshakeError(ctx, o.Trust, err)
+			return nil, from.handshakeError(ctx, o.Trust, o.Trust.Rejection(tlsConn.ConnectionState(), err))
 		}
 		resumed.done(tlsConn.ConnectionState().DidResume)
 		return &dataSession{record.NewSession(tlsConn, tlsConn, under), conn}, nil

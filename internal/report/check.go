@@ -71,6 +71,7 @@ type check struct {
 	tap     *tap
 	state   *tls.ConnectionState // when the handshake is done
 	tickets ticketWatch
+	retried *trust.ECHError // why the server was connected to twice; nil if it was not
 
 	mu      sync.Mutex
 	dialing time.Time // the first address was tried
@@ -87,13 +88,26 @@ func (c *check) run(ctx context.Context) error {
 	o.Dialing = c.whenDialing(o.Dialing)
 	o.Trace = c.whenTraced(o.Trace)
 	o.Recognised = c.whenRecognised(o.Recognised)
+	err := c.connect(limited, c.target, &o)
+	if again := o.Retry(err); again != nil {
+		errors.As(err, &c.retried)
+		c.rec.note("", "once more, with the configuration for ECH that the server names")
+		c.dialing = time.Time{}
+		err = c.connect(limited, c.reached, again)
+	}
+	return err
+}
+
+// connect does it with one connection.
+func (c *check) connect(limited context.Context, target connect.Target, with *connect.Options) error {
+	o := *with
 	var due time.Time
 	o.Under = func(conn net.Conn) net.Conn {
 		due = time.Now()
 		c.tap = newTap(conn, c.rec)
 		return c.tap
 	}
-	conn, reached, err := connect.Connect(limited, c.target, &o)
+	conn, reached, err := connect.Connect(limited, target, &o)
 	c.reached, c.report.Server = reached, reached.Address()
 	if err != nil {
 		return err
@@ -187,6 +201,7 @@ func (c *check) conclude(err error) {
 	if err != nil {
 		r.fail(err)
 	}
+	r.ech(c, err)
 	if state == nil || len(state.PeerCertificates) == 0 {
 		return
 	}

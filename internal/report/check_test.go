@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -18,6 +19,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -611,5 +613,45 @@ func TestJSONNames(t *testing.T) {
 		if _, ok := r[outer].(map[string]any)[inner]; !ok {
 			t.Errorf("no %s", path)
 		}
+	}
+}
+
+func TestECH(t *testing.T) {
+	key, list, err := testca.ECH(testserver.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, old, err := testca.ECH(testserver.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encode := base64.StdEncoding.EncodeToString
+	use := func(c *tls.Config) { c.EncryptedClientHelloKeys = []tls.EncryptedClientHelloKey{key} }
+	for _, test := range []struct {
+		name   string
+		server func(*tls.Config)
+		config []byte
+		status int
+		want   *ECH
+		text   string
+	}{
+		{"not offered", use, nil, 0, nil, "trusted for"},
+		{"accepted", use, list, 0, &ECH{Accepted: true}, "ECH        accepted: the name was encrypted\n"},
+		{"accepted at last", use, old, 0, &ECH{Accepted: true, Retried: true, RetryConfig: optional(encode(list))}, "ECH        accepted, the second time: the server wants " + encode(list) + "\n"},
+		{"rejected", nil, list, connect.StatusHandshake, &ECH{}, "FAILED"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := start(t, "imap", test.server)
+			if test.config != nil {
+				s.trust.ECH = encode(test.config)
+			}
+			r := s.check(t, Options{Timeline: true})
+			if r.Status != test.status || !reflect.DeepEqual(r.ECH, test.want) {
+				t.Errorf("status %d (%v), ECH %+v", r.Status, r.Err(), r.ECH)
+			}
+			if text := textOf(t, r, Style{}); !strings.Contains(text, test.text) {
+				t.Errorf("the report is\n%s", text)
+			}
+		})
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	_ "embed"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"io"
@@ -43,6 +44,7 @@ type Report struct {
 	Address      *string       `json:"address"`    // that was reached; nil if none was
 	Milliseconds Times         `json:"milliseconds"`
 	TLS          *Session      `json:"tls"`          // nil if no certificate came
+	ECH          *ECH          `json:"ech"`          // nil: not offered, or the handshake was not reached
 	Verification *Verification `json:"verification"` // likewise
 	Chain        []Certificate `json:"chain"`
 	OCSP         *OCSP         `json:"ocsp"` // nil: no stapled response
@@ -86,6 +88,14 @@ type Session struct {
 	ALPNOffered       []string `json:"alpn_offered"`
 	SessionTicket     *bool    `json:"session_ticket"` // one came; nil: the handshake failed before
 	ClientCertificate Client   `json:"client_certificate"`
+}
+
+// ECH is what became of Encrypted Client Hello (RFC 9849).
+type ECH struct {
+	Accepted bool `json:"accepted"`
+	Retried  bool `json:"retried"` // with RetryConfig, on a second connection
+	// RetryConfig is the ECHConfigList, in base64, that the server wants; nil if it named none.
+	RetryConfig *string `json:"retry_config"`
 }
 
 // Client is what became of the client's certificate.
@@ -174,6 +184,19 @@ func (r *Report) session(cs tls.ConnectionState, look *trust.Look) {
 		ClientCertificate: Client{Requested: look.Asked, Sent: look.Sent},
 	}
 	r.TLS = s
+}
+
+// ech sets what became of Encrypted Client Hello in a check that ended with err.
+func (r *Report) ech(c *check, err error) {
+	if offered, _ := c.config.OfferedECH(); !offered || c.tap == nil {
+		return
+	}
+	r.ECH = &ECH{Accepted: c.state != nil, Retried: c.retried != nil}
+	rejected := c.retried
+	errors.As(err, &rejected)
+	if rejected != nil && rejected.Retry != nil {
+		r.ECH.RetryConfig = optional(base64.StdEncoding.EncodeToString(rejected.Retry))
+	}
 }
 
 // verification sets the verdict.

@@ -177,6 +177,10 @@ func (r *Report) agreed(p *page) {
 	p.row("group", plain, groupText(s))
 	p.row("signature", plain, or(s.Signature, s.SignatureNote))
 	p.row("SNI", plain, or(s.ServerName, "not sent"))
+	if r.ECH != nil {
+		text, colour := r.ECH.text()
+		p.row("ECH", colour, text)
+	}
 	switch {
 	case s.ALPN != nil:
 		p.row("ALPN", plain, *s.ALPN)
@@ -189,6 +193,16 @@ func (r *Report) agreed(p *page) {
 	p.row("SCTs", plain, r.sctText())
 	text, colour := r.ocspText()
 	p.row("OCSP", colour, text)
+}
+
+func (e *ECH) text() (text, colour string) {
+	switch {
+	case !e.Accepted: // a certificate came, and then the handshake failed
+		return "offered", plain
+	case e.Retried:
+		return "accepted, the second time: the server wants " + *e.RetryConfig, yellow
+	}
+	return "accepted: the name was encrypted", green
 }
 
 func groupText(s *Session) string {

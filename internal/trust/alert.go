@@ -62,6 +62,9 @@ var alertHints = map[tls.AlertError]string{
 // HandshakeHint is the function of that name, without what the settings allow already.
 func (c *Config) HandshakeHint(err error) string {
 	hint := HandshakeHint(err)
+	if offered, _ := c.OfferedECH(); offered && IsVersion(err) {
+		return "the server does not know TLS 1.3, which Encrypted Client Hello needs: without --ech its name is sent in the clear"
+	}
 	if !c.old {
 		return hint
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 // Describe says in one line what was agreed in a handshake with Client's settings: TLS
-// version, cipher suite, key exchange group, ALPN, resumed or not, the certificate's
+// version, cipher suite, key exchange group, ALPN, resumed or not, ECH, the certificate's
 // subject, issuer and days left, and the name and trust anchor that it was verified
 // against, or why it is not trusted. name is the one that Client was called with. What
 // comes from certificates is escaped and cut.
@@ -25,6 +25,9 @@ func (c *Config) Describe(cs tls.ConnectionState, name string) string {
 	}
 	if cs.DidResume {
 		session[4] = "resumed session"
+	}
+	if cs.ECHAccepted {
+		session = append(session, "ECH accepted")
 	}
 	parts := []string{strings.Join(session, ", ")}
 	if len(cs.PeerCertificates) > 0 {

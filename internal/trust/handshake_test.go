@@ -53,6 +53,12 @@ type outcome struct {
 // the client has read the tickets, and any refusal of its own certificate.
 func handshake(t testing.TB, server, client *tls.Config) outcome {
 	t.Helper()
+	return handshakeWith(t, server, client, func(*tls.Conn, error) {})
+}
+
+// handshakeWith is handshake, and shows the client's connection when its handshake is over.
+func handshakeWith(t testing.TB, server, client *tls.Config, over func(*tls.Conn, error)) outcome {
+	t.Helper()
 	l := must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0"))
 	defer l.Close()
 	conn := must[net.Conn](t)(net.Dial("tcp", l.Addr().String()))
@@ -81,7 +87,9 @@ func handshake(t testing.TB, server, client *tls.Config) outcome {
 		}
 	}()
 	c := tls.Client(conn, client)
-	if o.clientErr = c.Handshake(); o.clientErr == nil {
+	o.clientErr = c.Handshake()
+	over(c, o.clientErr)
+	if o.clientErr == nil {
 		o.client = c.ConnectionState()
 		_, o.clientErr = io.Copy(io.Discard, c)
 	}

@@ -86,6 +86,9 @@ func (c *Config) sessionCache(config *tls.Config) tls.ClientSessionCache {
 	h := sha256.New()
 	fmt.Fprintf(h, "%q %q %q %q %v %q ", c.server.Address, c.server.Protocol, config.ServerName, c.verifyName, c.insecure, config.NextProtos)
 	fmt.Fprintf(h, "%d %d %d %d %v %v ", config.MinVersion, config.MaxVersion, config.CipherSuites, config.CurvePreferences, c.pins, c.known != nil)
+	if offered, _ := c.OfferedECH(); offered {
+		fmt.Fprint(h, "ECH ")
+	}
 	for _, a := range c.anchors {
 		fmt.Fprintf(h, "%x ", sha256.Sum256(a.cert.Raw))
 	}

@@ -54,6 +54,9 @@ type Settings struct {
 	// order means nothing. Empty: Go's default.
 	Groups string
 
+	// ECH (--ech) is an ECHConfigList in base64, or a file with one; "" for none.
+	ECH string
+
 	// Pins (--pin) are the server's keys that are accepted: "sha256//" and the hash in base64,
 	// several separated by semicolons. CertPins (--pin-cert) are whole certificates: their
 	// SHA-256 in hexadecimal, perhaps with colons. One of all of them has to be the server's.
@@ -104,6 +107,7 @@ type Config struct {
 	pins       pins
 	known      *known                                // nil: the chain is what counts
 	server     Server                                // of For
+	retried    bool                                  // of Retry
 	sessions   string                                // the file with sessions; "" for none
 	look       *Look                                 // of Inspect
 	change     func(config *tls.Config, name string) // of Changed
@@ -126,7 +130,7 @@ func Load(s Settings) (*Config, error) {
 		c.ocsp = &responders{known: map[[sha256.Size]byte]answer{}}
 	}
 	steps := []func(*Settings) error{
-		c.loadVersions, c.loadCiphers, c.loadGroups, c.loadALPN, c.loadNames, c.loadPins, c.loadKeyLog, c.loadSessions, c.loadAnchors, c.loadCRLs, c.loadKeys,
+		c.loadVersions, c.loadCiphers, c.loadGroups, c.loadALPN, c.loadNames, c.loadPins, c.loadKeyLog, c.loadSessions, c.loadAnchors, c.loadCRLs, c.loadECH, c.loadKeys,
 	}
 	for _, step := range steps {
 		if err := step(&s); err != nil {
@@ -185,12 +189,15 @@ func (c *Config) Limit(protocol string, min, max uint16) (*Config, error) {
 	if max != 0 && max < c.shared.MaxVersion {
 		limited.shared.MaxVersion = max
 	}
+	ech := c.shared.EncryptedClientHelloConfigList != nil
 	least, most := protocol+" is for "+tls.VersionName(min)+" and newer", protocol+" allows "+tls.VersionName(max)+" at most"
 	switch groups := c.shared.CurvePreferences; {
 	case min > c.shared.MaxVersion:
 		return nil, fmt.Errorf("--tls-max %s: %s", versionWord(c.shared.MaxVersion), least)
 	case min == tls.VersionTLS13 && c.shared.CipherSuites != nil && !c.legacy:
 		return nil, fmt.Errorf("--ciphers names only suites before TLS 1.3: %s", least)
+	case ech && max != 0 && max < tls.VersionTLS13:
+		return nil, fmt.Errorf("--ech needs TLS 1.3: %s", most)
 	case max != 0 && max < c.shared.MinVersion:
 		return nil, fmt.Errorf("--tls-min %s: %s", versionWord(c.shared.MinVersion), most)
 	case limited.shared.MaxVersion < tls.VersionTLS13 && groups != nil && onlyFor13(groups):
