@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"time"
 )
 
 // A crl is a list of revoked certificates (RFC 5280, 5), and where it was found.
@@ -81,7 +80,11 @@ func plainCRL(list *x509.RevocationList) error {
 	return nil
 }
 
-var errCRL = errors.New("the list of revoked certificates is out of date")
+// ErrOldList is the reason of a certificate on which there is no list of revoked ones that is in force.
+var ErrOldList = errors.New("the list of revoked certificates is out of date")
+
+// Lists are how many lists of revoked certificates there are.
+func (c *Config) Lists() int { return len(c.crls) }
 
 // checkCRLs looks for the certificates of a chain in the lists of those who issued them. A
 // certificate whose issuer has no list here is passed over.
@@ -93,7 +96,7 @@ func (c *Config) checkCRLs(chain []*x509.Certificate, h *handling) (problems []p
 }
 
 func (c *Config) checkCRL(cert, issuer *x509.Certificate, h *handling) []problem {
-	now := time.Now()
+	now := c.now()
 	var outdated *crl
 	current := false
 	for i, list := range c.crls {
@@ -107,7 +110,7 @@ func (c *Config) checkCRL(cert, issuer *x509.Certificate, h *handling) []problem
 		for _, entry := range list.RevokedCertificateEntries {
 			if entry.SerialNumber.Cmp(cert.SerialNumber) == 0 {
 				return []problem{{
-					cert: cert, err: errRevoked, hint: hintRevoked,
+					cert: cert, err: ErrRevoked, hint: hintRevoked,
 					says: fmt.Sprintf("was revoked on %s%s, says the list in %s", date(entry.RevocationTime), revocationReason(entry.ReasonCode), pathText(list.file)),
 				}}
 			}
@@ -122,7 +125,7 @@ func (c *Config) checkCRL(cert, issuer *x509.Certificate, h *handling) []problem
 		return nil
 	}
 	return []problem{{
-		cert: cert, err: errCRL,
+		cert: cert, err: ErrOldList,
 		says: fmt.Sprintf("may have been revoked: the list of %s in %s is valid from %s to %s only",
 			subject(issuer), pathText(outdated.file), date(outdated.ThisUpdate), date(outdated.NextUpdate)),
 		hint: "get a newer list from the authority, for --x509crlfile",

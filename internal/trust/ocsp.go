@@ -1,18 +1,13 @@
 package trust
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/asn1"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"net/url"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -21,17 +16,16 @@ import (
 	"tlsup/internal/quote"
 )
 
-// Bounds of a question to an OCSP responder.
+// Bounds of the times in an OCSP response.
 const (
-	maxOCSP     = 64 << 10 // bytes of an answer
-	ocspTimeout = 10 * time.Second
-	ocspSkew    = 5 * time.Minute    // by which a clock may be behind
-	ocspLife    = 7 * 24 * time.Hour // of an answer that does not say how long it is good for
+	ocspSkew = 5 * time.Minute    // by which a clock may be behind
+	ocspLife = 7 * 24 * time.Hour // of an answer that does not say how long it is good for
 )
 
+// Reasons why a certificate is not trusted.
 var (
-	errRevoked  = errors.New("the certificate was revoked")
-	errNoStaple = errors.New("the certificate demands a stapled OCSP response")
+	ErrRevoked  = errors.New("the certificate was revoked")
+	ErrNoStaple = errors.New("the certificate demands a stapled OCSP response")
 	errOCSP     = errors.New("the OCSP responder gives no proof")
 )
 
@@ -81,7 +75,7 @@ func readOCSP(raw []byte, leaf, issuer *x509.Certificate, now time.Time) (*ocsp.
 // revokedBy is the problem with a certificate that a response calls revoked.
 func revokedBy(leaf *x509.Certificate, r *ocsp.Response, source string) []problem {
 	return []problem{{
-		cert: leaf, err: errRevoked, hint: hintRevoked,
+		cert: leaf, err: ErrRevoked, hint: hintRevoked,
 		says: fmt.Sprintf("was revoked on %s%s, says %s", date(r.RevokedAt), revocationReason(r.RevocationReason), source),
 	}}
 }
@@ -102,7 +96,7 @@ func revocationReason(code int) string {
 // checkOCSP looks at the stapled response on the leaf, and at the responder's where that is wanted.
 // h is nil but in a handshake.
 func (c *Config) checkOCSP(cs tls.ConnectionState, issuer *x509.Certificate, h *handling) []problem {
-	leaf, now := cs.PeerCertificates[0], time.Now()
+	leaf, now := cs.PeerCertificates[0], c.now()
 	if len(cs.OCSPResponse) > 0 {
 		r, err := readOCSP(cs.OCSPResponse, leaf, issuer, now)
 		switch {
@@ -120,12 +114,12 @@ func (c *Config) checkOCSP(cs tls.ConnectionState, issuer *x509.Certificate, h *
 	switch {
 	case MustStaple(leaf) && !cs.DidResume:
 		return []problem{{
-			cert: leaf, err: errNoStaple,
+			cert: leaf, err: ErrNoStaple,
 			says: "demands a stapled OCSP response (must-staple), and the server sends none that proves anything",
 			hint: "the server's operator has to switch on OCSP stapling",
 		}}
 	case c.ocsp != nil:
-		return c.ocsp.check(leaf, issuer, h)
+		return c.ocsp.check(leaf, issuer, now, h)
 	}
 	return nil
 }
@@ -147,18 +141,18 @@ func (a *answer) fresh(now time.Time) bool {
 }
 
 // check asks the responder of leaf in a handshake. Outside of one only what was said counts.
-func (o *responders) check(leaf, issuer *x509.Certificate, h *handling) []problem {
+func (o *responders) check(leaf, issuer *x509.Certificate, now time.Time, h *handling) []problem {
 	key := sha256.Sum256(leaf.Raw)
 	o.mu.Lock()
 	a, known := o.known[key]
 	o.mu.Unlock()
-	if h != nil && (!known || !a.fresh(time.Now())) {
-		place := responderOf(leaf)
+	if h != nil && (!known || !a.fresh(now)) {
+		place := ResponderOf(leaf)
 		if place == "" {
 			h.say("the certificate names no OCSP responder that can be asked by http: nothing was asked")
 			return nil
 		}
-		a.response, a.err = askResponder(place, leaf, issuer)
+		a.response, a.err = askResponder(place, leaf, issuer, now, nil)
 		if a.err != nil {
 			a.err = fmt.Errorf("%s: %w", quote.Short(place), a.err)
 		}
@@ -181,56 +175,36 @@ func (o *responders) check(leaf, issuer *x509.Certificate, h *handling) []proble
 	return nil
 }
 
-// responderOf is the first responder's URL that can be asked; "" for none.
-func responderOf(leaf *x509.Certificate) string {
-	for _, place := range leaf.OCSPServer {
-		if u, err := url.Parse(place); err == nil && isBare(u) {
-			return place
-		}
-	}
-	return ""
+// ResponderOf is the URL of the OCSP responder that a certificate names and that can be asked, which
+// is by http; "" for none.
+func ResponderOf(cert *x509.Certificate) string { return firstBare(cert.OCSPServer) }
+
+// AskResponder asks an OCSP responder about a certificate (RFC 6960, A.1). What it returns says that
+// the certificate is good, or was revoked, and is proven by the issuer. dialing, if not nil, is called
+// with each address before it is tried. Errors can be shown as they are.
+func (c *Config) AskResponder(place string, cert, issuer *x509.Certificate, dialing func(address string)) (*ocsp.Response, error) {
+	return askResponder(place, cert, issuer, c.now(), dialing)
 }
 
-// isBare reports whether a URL leads to a web server without TLS: one with it could want to be asked
-// about in turn.
-func isBare(u *url.URL) bool { return u.Host != "" && strings.HasPrefix(u.String(), "http://") }
+// Stapled reports whether the server has stapled a response that proves its certificate good.
+func (c *Config) Stapled(cs tls.ConnectionState, issuer *x509.Certificate) bool {
+	if len(cs.OCSPResponse) == 0 {
+		return false
+	}
+	r, err := readOCSP(cs.OCSPResponse, cs.PeerCertificates[0], issuer, c.now())
+	return err == nil && r.Status == ocsp.Good
+}
 
-// askResponder asks by http (RFC 6960, A.1). The answer's signature is what counts, not the way.
-func askResponder(place string, leaf, issuer *x509.Certificate) (*ocsp.Response, error) {
+func askResponder(place string, leaf, issuer *x509.Certificate, now time.Time, dialing func(string)) (*ocsp.Response, error) {
 	question, err := ocsp.CreateRequest(leaf, issuer, nil)
 	if err != nil {
 		return nil, err
 	}
-	client := &http.Client{
-		Timeout:   ocspTimeout,
-		Transport: &http.Transport{DisableKeepAlives: true, MaxResponseHeaderBytes: maxOCSP}, // and no proxy
-		CheckRedirect: func(to *http.Request, via []*http.Request) error {
-			if !isBare(to.URL) || len(via) > 3 {
-				return errors.New("it leads elsewhere")
-			}
-			return nil
-		},
-	}
-	reply, err := client.Post(place, "application/ocsp-request", bytes.NewReader(question))
+	raw, err := fetch(place, "application/ocsp-request", question, dialing)
 	if err != nil {
-		var failed *url.Error
-		if errors.As(err, &failed) {
-			err = failed.Err // the message has the place
-		}
-		return nil, errors.New(quote.Escape(err.Error()))
+		return nil, err
 	}
-	defer reply.Body.Close()
-	if reply.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("it answers with HTTP status %d", reply.StatusCode)
-	}
-	raw, err := io.ReadAll(io.LimitReader(reply.Body, maxOCSP+1))
-	switch {
-	case err != nil:
-		return nil, errors.New(quote.Escape(err.Error()))
-	case len(raw) > maxOCSP:
-		return nil, fmt.Errorf("its answer is longer than %d bytes", maxOCSP)
-	}
-	r, err := readOCSP(raw, leaf, issuer, time.Now())
+	r, err := readOCSP(raw, leaf, issuer, now)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("its answer proves nothing: %w", err)

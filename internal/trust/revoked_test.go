@@ -138,7 +138,7 @@ func TestOCSPResponder(t *testing.T) {
 		{"unknown", "", answer(ocsp.Unknown, signing), "it does not know the certificate", 2},
 		{"forged", "", answer(ocsp.Good, x509.ExtKeyUsageServerAuth), "its answer proves nothing: it is signed by somebody who is no OCSP responder", 2},
 		{"broken", "", func(w http.ResponseWriter, _ *x509.Certificate) { w.WriteHeader(500) }, "it answers with HTTP status 500", 2},
-		{"endless", "", func(w http.ResponseWriter, _ *x509.Certificate) { w.Write(make([]byte, maxOCSP+1)) }, "longer than 65536 bytes", 2},
+		{"endless", "", func(w http.ResponseWriter, _ *x509.Certificate) { w.Write(make([]byte, maxFetch+1)) }, "longer than 65536 bytes", 2},
 		{"elsewhere", "", func(w http.ResponseWriter, _ *x509.Certificate) {
 			w.Header().Set("Location", "file:///etc/passwd")
 			w.WriteHeader(307)

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"time"
 
 	"tlsup/internal/quote"
 )
@@ -77,6 +78,11 @@ type Settings struct {
 	// KeyLog (--keylog, SSLKEYLOGFILE) is a file that the sessions' keys are appended to; "" for none.
 	KeyLog string
 
+	// Retrieve has [Config.Retrieve] fetch the certificates of issuers that servers leave out.
+	Retrieve bool
+	// Time is the moment for which certificates, lists and responses are judged; zero: now.
+	Time time.Time
+
 	// SessionFile (--session) is a file in which sessions are kept for resumption in later runs; "" for
 	// none.
 	SessionFile string
@@ -104,6 +110,8 @@ type Config struct {
 	roots      *x509.CertPool // the anchors; nil: the system's roots
 	ocsp       *responders    // nil: nobody is asked
 	crls       []crl
+	retrieved  *issuers  // nil: none is fetched
+	time       time.Time // zero: now
 	pins       pins
 	known      *known                                // nil: the chain is what counts
 	server     Server                                // of For
@@ -118,7 +126,7 @@ type Config struct {
 // a passphrase only when all else is right.
 func Load(s Settings) (*Config, error) {
 	c := &Config{
-		sni: s.SNI, verifyName: s.VerifyName, insecure: s.Insecure, old: s.Legacy,
+		sni: s.SNI, verifyName: s.VerifyName, insecure: s.Insecure, old: s.Legacy, time: s.Time,
 		// The verification is Client's VerifyConnection. Records are as large as what is written: some
 		// servers want a packet whole in one.
 		shared: &tls.Config{InsecureSkipVerify: true, DynamicRecordSizingDisabled: true},
@@ -129,6 +137,9 @@ func Load(s Settings) (*Config, error) {
 	if s.OCSP {
 		c.ocsp = &responders{known: map[[sha256.Size]byte]answer{}}
 	}
+	if s.Retrieve {
+		c.retrieved = new(issuers)
+	}
 	steps := []func(*Settings) error{
 		c.loadVersions, c.loadCiphers, c.loadGroups, c.loadALPN, c.loadNames, c.loadPins, c.loadKeyLog, c.loadSessions, c.loadAnchors, c.loadCRLs, c.loadECH, c.loadKeys,
 	}
@@ -138,6 +149,14 @@ func Load(s Settings) (*Config, error) {
 		}
 	}
 	return c, nil
+}
+
+// now is the moment for which certificates are judged.
+func (c *Config) now() time.Time {
+	if c.time.IsZero() {
+		return time.Now()
+	}
+	return c.time
 }
 
 // Client returns the settings for one connection to a server whose certificate has to be

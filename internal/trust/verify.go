@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"tlsup/internal/quote"
 )
@@ -175,22 +174,28 @@ func (c *Config) verifyChain(sent []*x509.Certificate, name string) ([]*x509.Cer
 			hint: "give a name with --verify-hostname NAME",
 		}}
 	}
-	opts := x509.VerifyOptions{
-		DNSName:       name,
-		Roots:         c.roots,
-		Intermediates: x509.NewCertPool(),
-		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		CurrentTime:   time.Now(),
-	}
-	for _, cert := range sent[1:] {
-		opts.Intermediates.AddCert(cert)
-	}
+	opts := c.options(sent, name)
 	chains, err := sent[0].Verify(opts)
 	if err != nil {
 		x := examination{config: c, sent: sent, name: name, now: opts.CurrentTime}
 		return nil, x.problems(opts, err)
 	}
 	return chains[0], nil
+}
+
+// options are what x509 is asked for about the certificates that a server sent, for a name; "": any.
+func (c *Config) options(sent []*x509.Certificate, name string) x509.VerifyOptions {
+	opts := x509.VerifyOptions{
+		DNSName:       name,
+		Roots:         c.roots,
+		Intermediates: x509.NewCertPool(),
+		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		CurrentTime:   c.now(),
+	}
+	for _, cert := range slices.Concat(sent[1:], c.retrieved.all()) {
+		opts.Intermediates.AddCert(cert)
+	}
+	return opts
 }
 
 func refuse(sent []*x509.Certificate, problems ...problem) *Error {
