@@ -264,13 +264,29 @@ var serverNames = []string{testserver.Host, "example.org", "localhost", "127.0.0
 // change makes a server's TLS settings, with the changes that are asked for.
 func change(config *tls.Config, changes []string) error {
 	issuer, names := authorities.own, serverNames
-	var alter func(*x509.Certificate)
+	var alters []func(*x509.Certificate)
+	stapled, incomplete := false, false
+	web, err := onWeb()
+	if err != nil {
+		return err
+	}
 	for _, word := range changes {
 		switch word {
 		case "expired":
-			alter = func(cert *x509.Certificate) {
+			alters = append(alters, func(cert *x509.Certificate) {
 				cert.NotBefore, cert.NotAfter = time.Now().Add(-96*time.Hour), time.Now().Add(-50*time.Hour)
-			}
+			})
+		case "not-yet":
+			alters = append(alters, func(cert *x509.Certificate) { cert.NotBefore = time.Now().Add(10 * time.Hour) })
+		case "revoked":
+			alters = append(alters, func(cert *x509.Certificate) { cert.SerialNumber = revokedSerial })
+		case "responder":
+			alters = append(alters, func(cert *x509.Certificate) { cert.OCSPServer = []string{web.url + "/ocsp"} })
+		case "stapled":
+			stapled = true
+		case "incomplete": // the issuer's certificate is left out, but it is on the web
+			issuer, incomplete = web.inter, true
+			alters = append(alters, func(cert *x509.Certificate) { cert.IssuingCertificateURL = []string{web.url + "/inter"} })
 		case "wrong-name":
 			names = []string{"other.example.net"}
 		case "unknown-ca":
@@ -287,7 +303,17 @@ func change(config *tls.Config, changes []string) error {
 			return fmt.Errorf("no such change: %s", word)
 		}
 	}
-	cert, err := issuer.Issue(names, alter)
+	cert, err := issuer.Issue(names, func(cert *x509.Certificate) {
+		for _, alter := range alters {
+			alter(cert)
+		}
+	})
+	if err == nil && stapled {
+		cert.OCSPStaple, err = web.respond(cert.Leaf.SerialNumber)
+	}
+	if incomplete {
+		cert.Certificate = cert.Certificate[:1]
+	}
 	config.Certificates = []tls.Certificate{cert}
 	return err
 }
@@ -305,7 +331,8 @@ const passphrase = "open sesame"
 // of the servers; other-ca.pem, another; client.pem and client.key, a certificate that the
 // servers accept; stranger.pem and stranger.key, one of the other authority;
 // encrypted.key, client.key with a passphrase; ech.pem, the servers' configuration for Encrypted Client
-// Hello, and old-ech.pem, one that they had before.
+// Hello, and old-ech.pem, one that they had before; crl.pem, a list of what the authority of the servers
+// has revoked; ca.der and crl.der.
 var scriptFiles = sync.OnceValues(func() (map[string][]byte, error) {
 	files := map[string][]byte{}
 	for name, ca := range map[string]**testca.CA{"client": &authorities.own, "stranger": &authorities.other} {
@@ -330,6 +357,14 @@ var scriptFiles = sync.OnceValues(func() (map[string][]byte, error) {
 		}
 		files[name] = pem.EncodeToMemory(&pem.Block{Type: "ECHCONFIG", Bytes: list})
 	}
+	crl, err := authorities.own.CRL(func(list *x509.RevocationList) {
+		list.RevokedCertificateEntries = []x509.RevocationListEntry{{SerialNumber: revokedSerial, RevocationTime: list.ThisUpdate}}
+	})
+	if err != nil {
+		return nil, err
+	}
+	files["crl.pem"] = pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: crl})
+	files["crl.der"], files["ca.der"] = crl, authorities.own.Cert.Raw
 	block, _ := pem.Decode(files["client.key"])
 	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {

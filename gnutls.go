@@ -18,6 +18,7 @@ import (
 
 	"tlsup/internal/connect"
 	"tlsup/internal/gnutls"
+	"tlsup/internal/quote"
 	"tlsup/internal/record"
 	"tlsup/internal/trust"
 	"tlsup/negotiate"
@@ -62,9 +63,13 @@ type gnutlsRun struct {
 	chain    *trust.Config // that judges by authorities
 	trust    *trust.Config
 	priority *gnutls.Priority
+	at       time.Time // of --attime; zero: now
 	files    gnutlsFiles
 
-	block    *gnutls.Block // of the handshake that is under way
+	inline *gnutls.Inline // nil: the input holds no commands
+
+	session  *connect.Session // that the pipe is on
+	block    *gnutls.Block    // of the handshake that is under way
 	hello    *gnutls.Hello
 	started  bool        // manual mode has started TLS
 	peerDone atomic.Bool // the peer has ended the session
@@ -100,6 +105,13 @@ var errNoHostname = errors.New("No hostname specified") //lint:ignore ST1005 the
 func (g *gnutlsRun) run(ctx context.Context) error {
 	if done, err := g.inform(); done || err != nil {
 		return err
+	}
+	if text := g.line.Value("attime"); g.line.Has("attime") {
+		var ok bool
+		if g.at, ok = gnutls.ParseTime(text, time.Now()); !ok {
+			g.complain("attime option value %s is not a valid time", quote.Escape(text))
+			return reportedError(1)
+		}
 	}
 	if len(g.line.Operands) == 0 {
 		return errNoHostname
@@ -179,8 +191,8 @@ func (g *gnutlsRun) automatic(ctx context.Context) error {
 	if session.Protocol == negotiate.TLS() {
 		p.Quiet = 0
 	}
-	err = p.Run(ctx, g.watched(session))
-	return g.ended(session, err)
+	err = p.Run(ctx, g.watched(ctx, session))
+	return g.ended(g.session, err)
 }
 
 // manual begins in the clear.
@@ -192,21 +204,21 @@ func (g *gnutlsRun) manual(ctx context.Context, start <-chan struct{}, armed cha
 	defer conn.Close() // after an error, without close_notify
 	close(armed)
 	g.say("\n- Simple Client Mode:\n\n")
-	var session *connect.Session
 	err = g.pipe().RunManual(ctx, gnutlsClear{conn, g}, pipe.Manual{
 		Start: start,
 		StartTLS: func(ctx context.Context) (pipe.Conn, error) {
-			if session, err = g.startTLS(ctx, conn); err != nil {
+			session, err := g.startTLS(ctx, conn)
+			if err != nil {
 				return nil, err
 			}
-			return g.watched(session), nil
+			return g.watched(ctx, session), nil
 		},
 	})
 	if errors.Is(err, pipe.ErrNotStarted) {
 		g.peerDone.Store(true)
 		err = nil
 	}
-	return g.ended(session, err)
+	return g.ended(g.session, err)
 }
 
 // pipe joins standard input and output to a session that is to come.

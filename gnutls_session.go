@@ -16,13 +16,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/term"
-
 	"tlsup/internal/connect"
 	"tlsup/internal/gnutls"
 	"tlsup/internal/quote"
 	"tlsup/internal/record"
-	"tlsup/internal/trust"
 	"tlsup/negotiate"
 	"tlsup/pipe"
 )
@@ -34,6 +31,9 @@ func (g *gnutlsRun) prepare(ctx context.Context) (err error) {
 	}
 	if g.line.Has("fastopen") && !connect.HasFastOpen {
 		return &gnutls.UnsupportedError{Option: "fastopen", Why: " on this system"}
+	}
+	if g.inline, err = g.inlineFor(); err != nil {
+		return err
 	}
 	if err := g.openFiles(); err != nil {
 		return err
@@ -51,7 +51,7 @@ func (g *gnutlsRun) prepare(ctx context.Context) (err error) {
 		Network: "tcp", Name: g.line.Value("starttls-name"), Trust: g.trust, FastOpen: g.line.Has("fastopen"),
 		Under: g.under, Dialing: g.dialing,
 	}
-	if g.line.Has("resume") {
+	if g.line.Has("resume") || g.inline != nil {
 		g.connect.Sessions = newTicketCache()
 	}
 	if g.line.Int("debug", 0) > 0 {
@@ -112,143 +112,18 @@ func (g *gnutlsRun) parseTarget() error {
 	return err
 }
 
-// loadTrust reads certificates and keys, and says how many.
-func (g *gnutlsRun) loadTrust(ctx context.Context) (err error) {
-	l := g.line
-	s := trust.Settings{
-		CertFile: l.Value("x509certfile"), KeyFile: l.Value("x509keyfile"), DER: l.Has("x509fmtder"),
-		VerifyName: l.Value("verify-hostname"),
-		Insecure:   l.Has("insecure") || l.No("ca-verification"),
-		NoRoots:    l.Has("insecure"),
-		TLSMin:     "1.0",
-		ALPN:       l.Values("alpn"),
-		Passphrase: func(file string) ([]byte, error) { return askPassphrase(ctx, file) },
-	}
-	if l.Has("x509cafile") {
-		s.CAFiles = []string{l.Value("x509cafile")}
-	}
-	if s.CertFile == "" {
-		s.KeyFile = "" // a key alone is no fault there
-	}
-	if s.ALPN == nil {
-		s.ALPN = []string{""} // none, whatever the protocol has
-	}
-	switch sni := l.Value("sni-hostname"); {
-	case l.Has("disable-sni"):
-		s.SNI = new(string)
-	case l.Has("sni-hostname"):
-		s.SNI = &sni
-	}
-	if g.chain, err = trust.Load(s); err != nil {
-		return err
-	}
-	config := g.chain
-	if l.Has("tofu") || l.Has("strict-tofu") {
-		if config, err = g.loadKnownHosts(ctx, s); err != nil {
-			return err
-		}
-	}
-	g.say("Processed %d CA certificate(s).\n", config.Anchors())
-	if s.CertFile != "" {
-		g.say("Processed %d client X.509 certificates...\n", config.OwnCertificates())
-	}
-	offer := trust.Offer{Min: g.priority.Min, Max: g.priority.Max, Suites: g.priority.Suites, Groups: g.priority.Groups}
-	if l.Has("single-key-share") {
-		offer.Groups = gnutls.SingleShare(offer.Groups)
-	}
-	if g.target.Protocol.MinVersion == tls.VersionTLS13 {
-		offer.Suites = nil // those before can't be used
-	}
-	g.trust = config.Offering(offer).Changed(g.change)
-	return nil
-}
-
-// loadKnownHosts has the key that a server had before count, whatever is thought of its chain.
-func (g *gnutlsRun) loadKnownHosts(ctx context.Context, s trust.Settings) (*trust.Config, error) {
-	var err error
-	if s.KnownHosts, err = stateFile("known_hosts"); err != nil {
-		return nil, err
-	}
-	s.Insecure = false
-	if g.line.Has("tofu") && !g.line.Has("strict-tofu") {
-		s.Ask = func(string) (bool, error) {
-			answer, err := askTerminal(ctx, func(t *term.Terminal) (string, error) {
-				t.SetPrompt("Are you sure you want to trust it? (y/N): ")
-				return t.ReadLine()
-			})
-			answer = strings.ToLower(strings.TrimSpace(answer))
-			return answer == "y" || answer == "yes", err
-		}
-	}
-	return trust.Load(s)
-}
-
-// knownHost says what is wrong with a server's key, if it is new or another one than before.
-func (g *gnutlsRun) knownHost(cs tls.ConnectionState, name string) {
-	host := quote.Escape(g.target.Host)
-	err := g.trust.For(trust.Server{Address: g.target.Address(), Protocol: g.target.Protocol.Name}).Problem(cs, name)
-	switch {
-	case errors.Is(err, trust.ErrUnknownHost):
-		g.complain("Host %s (%d) has never been contacted before.", host, g.target.Port)
-	case errors.Is(err, trust.ErrChangedHost):
-		g.complain("Warning: host %s is known and it is associated with a different key.", host)
-		g.complain("It might be that the server has multiple keys, or an attacker replaced the key to eavesdrop this connection .")
-	default:
-		return
-	}
-	if g.chain.Problem(cs, name) == nil {
-		g.complain("Its certificate is valid for %s.", host)
-	}
-}
-
-// change makes the settings of a connection tell what is seen in its handshake.
-func (g *gnutlsRun) change(config *tls.Config, name string) {
-	block := &gnutls.Block{Verbose: g.line.Has("verbose"), PrintCert: g.line.Has("print-cert")}
-	g.block = block
-	config.SessionTicketsDisabled = g.line.Has("noticket") || g.priority.NoTickets
-	config.KeyLogWriter = g.files.keys
-	verify := config.VerifyConnection
-	config.VerifyConnection = func(cs tls.ConnectionState) error {
-		if file := g.line.Value("save-cert"); file != "" {
-			if err := os.WriteFile(file, gnutls.EncodePEM(cs.PeerCertificates...), 0o644); err != nil {
-				return err
-			}
-		}
-		block.Certificates(cs)
-		if !g.line.No("ca-verification") && !cs.DidResume {
-			verdict := g.chain.Judge(cs, name)
-			var errs []error
-			for _, reason := range verdict.Reasons {
-				errs = append(errs, reason.Err)
-			}
-			block.Status(verdict.Err == nil, errs)
-		}
-		if g.line.Has("tofu") || g.line.Has("strict-tofu") {
-			g.knownHost(cs, name)
-		}
-		return verify(cs)
-	}
-	own := config.GetClientCertificate
-	config.GetClientCertificate = func(info *tls.CertificateRequestInfo) (*tls.Certificate, error) {
-		cert := new(tls.Certificate)
-		if own != nil {
-			var err error
-			if cert, err = own(info); err != nil {
-				return nil, err
-			}
-		}
-		block.Asked(info, len(cert.Certificate))
-		return cert, nil
-	}
-}
-
 // dialing tells of an address that is tried.
 func (g *gnutlsRun) dialing(address string) {
+	g.dialed = gnutlsAddress(address)
+	g.say("Connecting to '%s'...\n", g.dialed)
+}
+
+// gnutlsAddress is an address as it is told there: without brackets.
+func gnutlsAddress(address string) string {
 	if host, port, err := net.SplitHostPort(address); err == nil {
 		address = host + ":" + port
 	}
-	g.dialed = quote.Escape(address)
-	g.say("Connecting to '%s'...\n", g.dialed)
+	return quote.Escape(address)
 }
 
 // dial connects.
@@ -332,6 +207,11 @@ const (
 // resume ends the session, and begins another with its keys.
 func (g *gnutlsRun) resume(ctx context.Context, session *connect.Session) (*connect.Session, error) {
 	g.takeTicket(session)
+	return g.reconnect(ctx, session)
+}
+
+// reconnect ends a session, and begins another.
+func (g *gnutlsRun) reconnect(ctx context.Context, session *connect.Session) (*connect.Session, error) {
 	g.say("- Disconnecting\n")
 	session.Close()
 	g.say("\n\n- Connecting again- trying to resume previous session\n")
@@ -353,11 +233,7 @@ func (g *gnutlsRun) takeTicket(session *connect.Session) {
 	if session.TLS.ConnectionState().Version < tls.VersionTLS13 {
 		return
 	}
-	wait := ticketSoon
-	if g.line.Has("waitresumption") {
-		wait = ticketAtAll
-	}
-	session.SetReadDeadline(time.Now().Add(wait))
+	session.SetReadDeadline(time.Now().Add(g.ticketWait()))
 	tickets := g.connect.Sessions.(*ticketCache)
 	tickets.onPut(func() { session.SetReadDeadline(time.Unix(1, 0)) })
 	defer tickets.onPut(nil)
@@ -425,17 +301,14 @@ func (c *gnutlsWire) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// watched is a session as the pipe sees it.
-func (g *gnutlsRun) watched(session *connect.Session) pipe.Conn {
-	return &gnutlsConn{Conn: session, run: g, most: g.line.Int("recordsize", 0)}
-}
-
 // gnutlsConn notes how a session ends, and does not wait forever for its end.
 type gnutlsConn struct {
 	pipe.Conn
 	run   *gnutlsRun
 	most  int         // bytes in a record; 0: no bound
 	ended atomic.Bool // our close_notify was sent
+	// resume has another session take this one's place; nil: that can't be done.
+	resume func() error
 }
 
 func (c *gnutlsConn) Read(p []byte) (int, error) {
@@ -449,21 +322,29 @@ func (c *gnutlsConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (c *gnutlsConn) Write(p []byte) (n int, err error) {
-	c.run.sending(len(p))
-	for n < len(p) && err == nil {
-		piece := p[n:]
+func (c *gnutlsConn) Write(p []byte) (int, error) { return c.run.input(p, c.send, c.resume) }
+
+// send sends a piece of the input, in records that are not too long.
+func (c *gnutlsConn) send(p []byte) error {
+	for len(p) > 0 {
+		n := len(p)
 		if c.most > 0 {
-			piece = piece[:min(c.most, len(piece))]
+			n = min(c.most, n)
 		}
-		var m int
-		m, err = c.Conn.Write(piece)
-		n += m
+		if _, err := c.Conn.Write(p[:n]); err != nil {
+			return err
+		}
+		p = p[n:]
 	}
-	return n, err
+	return nil
 }
 
 func (c *gnutlsConn) CloseWrite() error {
+	if c.run.inline != nil {
+		if err := c.send(c.run.inline.Rest()); err != nil {
+			return err
+		}
+	}
 	err := c.Conn.CloseWrite()
 	c.ended.Store(true)
 	c.SetReadDeadline(time.Now().Add(gnutlsSilence))
@@ -475,17 +356,6 @@ func (g *gnutlsRun) sending(n int) {
 	if g.line.Has("verbose") {
 		g.say("- Sent: %d bytes\n", n)
 	}
-}
-
-// gnutlsClear is the connection of manual mode before TLS.
-type gnutlsClear struct {
-	net.Conn
-	run *gnutlsRun
-}
-
-func (c gnutlsClear) Write(p []byte) (int, error) {
-	c.run.sending(len(p))
-	return c.Conn.Write(p)
 }
 
 // gnutlsReceived is standard output with -V: in front of each piece stands its length.

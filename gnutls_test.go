@@ -284,6 +284,43 @@ var gnutlsSessions = []struct {
 		args: []string{"--app-proto=SMTP", "--x509cafile=ca.pem", "localhost", "-p", "PORT"}, status: 2, differs: "err"},
 	{name: "resumed", dialogue: "TLS\nS: hello\nend", args: []string{"-r", "--waitresumption", "--x509cafile=ca.pem", "localhost", "-p", "PORT"},
 		drive: func(c *gnutlsClient) { c.sees(`^- Simple Client Mode:`); c.sees(`^hello`); c.ends() }},
+	{name: "resumed by a command", dialogue: "TLS\nS: hello\nC- hi\\n\nS: you said hi\nend",
+		args: []string{"--inline-commands", "--waitresumption", "--x509cafile=ca.pem", "localhost", "-p", "PORT"},
+		drive: func(c *gnutlsClient) {
+			c.sees(`^hello`)
+			c.sends("hi\n")
+			c.sees(`^you said hi`)
+			c.sends("^resume^\n")
+			c.sees(`^\*\*\* This is a resumed session\n`)
+			c.sees(`^hello`)
+			c.sends("hi\n")
+			c.sees(`^you said hi`)
+			c.ends()
+		}},
+	{name: "revoked, by a list", changes: []string{"revoked"}, dialogue: "TLS fails",
+		args: []string{"--x509crlfile=crl.pem", "--x509cafile=ca.pem", "localhost", "-p", "PORT"}, status: 1},
+	{name: "revoked, by a list in DER", changes: []string{"revoked"}, dialogue: "TLS fails",
+		args: []string{"--x509fmtder", "--x509crlfile=crl.der", "--x509cafile=ca.der", "localhost", "-p", "PORT"}, status: 1},
+	{name: "revoked, by a list, and insecure", changes: []string{"revoked"}, dialogue: "TLS\nend",
+		args: []string{"--insecure", "--x509crlfile=crl.pem", "--x509cafile=ca.pem", "localhost", "-p", "PORT"}},
+	{name: "not on the list", dialogue: "TLS\nend", args: []string{"--x509crlfile=crl.pem", "--x509cafile=ca.pem", "localhost", "-p", "PORT"}},
+	{name: "good, says the responder", changes: []string{"responder"}, dialogue: "TLS\nend",
+		args: []string{"--ocsp", "--x509cafile=ca.pem", "localhost", "-p", "PORT"}},
+	{name: "revoked, says the responder", changes: []string{"responder", "revoked"}, dialogue: "TLS fails",
+		args: []string{"--ocsp", "--x509cafile=ca.pem", "localhost", "-p", "PORT"}, status: 1},
+	{name: "revoked, says the responder, and insecure", changes: []string{"responder", "revoked"}, dialogue: "TLS\nend",
+		args: []string{"--ocsp", "--insecure", "--x509cafile=ca.pem", "localhost", "-p", "PORT"}},
+	{name: "the responder is not asked", changes: []string{"responder", "revoked"}, dialogue: "TLS\nend",
+		args: []string{"--ocsp", "--no-ocsp", "--x509cafile=ca.pem", "localhost", "-p", "PORT"}},
+	{name: "no responder", dialogue: "TLS fails", args: []string{"--ocsp", "--x509cafile=ca.pem", "localhost", "-p", "PORT"}, status: 1},
+	{name: "a responder, and an unknown authority", changes: []string{"responder", "unknown-ca"}, dialogue: "TLS fails",
+		args: []string{"--ocsp", "--x509cafile=ca.pem", "localhost", "-p", "PORT"}, status: 1},
+	{name: "good, says the staple", changes: []string{"stapled"}, dialogue: "TLS\nend", args: []string{"--ocsp", "--x509cafile=ca.pem", "localhost", "-p", "PORT"}},
+	{name: "revoked, says the staple", changes: []string{"stapled", "revoked"}, dialogue: "TLS fails",
+		args: []string{"--x509cafile=ca.pem", "localhost", "-p", "PORT"}, status: 1},
+	{name: "an issuer is missing", changes: []string{"incomplete"}, dialogue: "TLS fails", args: []string{"--x509cafile=ca.pem", "localhost", "-p", "PORT"}, status: 1},
+	{name: "an issuer is missing, and fetched", changes: []string{"incomplete"}, dialogue: "TLS\nend",
+		args: []string{"--ca-auto-retrieve", "--x509cafile=ca.pem", "localhost", "-p", "PORT"}},
 	{name: "nobody listens", args: []string{"127.0.0.1", "-p", "1"}, status: 1},
 	{name: "no such name", args: []string{"name.invalid", "-p", "1"}, status: 1},
 	{name: "no host", status: 1},
@@ -558,6 +595,95 @@ func TestGnutlsRefuses(t *testing.T) {
 			t.Errorf("%s: status %d\n%s%s", test.arg, s.status, s.out, s.err)
 		}
 	}
+}
+
+// TestGnutlsTime: certificates are judged for the time that is asked for.
+func TestGnutlsTime(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name, at, status string
+		code             int
+		changes          []string
+	}{
+		{"in force now", "now", `- Status: The certificate is trusted\. $`, 0, nil},
+		{"in force then", "+12 hours", `- Status: The certificate is trusted\. $`, 0, []string{"not-yet"}},
+		{"not in force then", "+2 hours", `- Status: .* uses not yet valid certificate\. $`, 1, []string{"not-yet"}},
+		{"expired then", "+2 days", `- Status: .* uses expired certificate\. $`, 1, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			dialogue := map[int]string{0: "TLS\nend", 1: "TLS fails"}[test.code]
+			server, address := playing(t, dialogue, test.changes...)
+			c := startGnutls(t, gnutls.Name, ca, "--attime", test.at, address)
+			c.ends()
+			c.sees(test.status)
+			if s := c.wait(); s.status != test.code {
+				t.Errorf("status %d\n%s%s", s.status, s.out, s.err)
+			}
+			server.heard(t)
+		})
+	}
+}
+
+// TestGnutlsValues: values that mean nothing end with status 1.
+func TestGnutlsValues(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ arg, want string }{
+		{"--attime=soon", "attime option value soon is not a valid time\n"},
+		{"--inline-commands-prefix=xx", "inline-commands-prefix value is a single US-ASCII character (octets 0 - 127)\n"},
+		{"--inline-commands-prefix=\u00e9", "inline-commands-prefix value is a single US-ASCII character (octets 0 - 127)\n"},
+		{"--x509crlfile=nonesuch", "gnutls-cli: x509crlfile option: file \"nonesuch\" does not exist\n"},
+		{"--x509crlfile=client.key", "gnutls-cli: --x509crlfile client.key: it holds no list of revoked certificates: its PEM blocks are \"PRIVATE KEY\"\n"},
+	} {
+		c := startGnutls(t, gnutls.Name, "localhost", test.arg)
+		if s := c.wait(); s.status != 1 || s.out != "" || s.err != test.want {
+			t.Errorf("%s: status %d\n%s%s", test.arg, s.status, s.out, s.err)
+		}
+	}
+}
+
+// TestGnutlsCommands: what can't be done is said, and the session goes on.
+func TestGnutlsCommands(t *testing.T) {
+	t.Parallel()
+	t.Run("in TLS", func(t *testing.T) {
+		t.Parallel()
+		server, address := playing(t, "TLS\nC- one\\ntwo\\n@resu\nend")
+		c := startGnutls(t, gnutls.Name, "--inline-commands", "--inline-commands-prefix=@", ca, address)
+		c.sends("one\n@renegotiate@\n@rekey@\r\n@rekey1@\ntwo\n@resu")
+		c.ends()
+		if s := c.wait(); s.status != 0 || strings.Count(s.err, "has failed: crypto/tls begins no") != 3 {
+			t.Errorf("status %d\n%s%s", s.status, s.out, s.err)
+		}
+		server.heard(t)
+	})
+	t.Run("by hand", func(t *testing.T) {
+		t.Parallel()
+		server, address := playing(t, "C- STARTTLS\\n\nS: go\nTLS\nC- inside\\n\nend")
+		c := startGnutls(t, gnutls.Name, "-s", "--inline-commands", ca, address)
+		c.sends("^resume^\nSTARTTLS\n")
+		c.sees(`^go`)
+		c.alarms()
+		c.sees(`^- Options:`)
+		c.sends("^resume^\ninside\n")
+		c.ends()
+		if s := c.wait(); s.status != 0 || strings.Count(s.err, "*** Resuming has failed: ") != 2 {
+			t.Errorf("status %d\n%s%s", s.status, s.out, s.err)
+		}
+		server.heard(t)
+	})
+	t.Run("a server that has gone", func(t *testing.T) {
+		t.Parallel()
+		server, address := playing(t, "TLS\nC- hi\\n\nS: hello\nend")
+		c := startGnutls(t, gnutls.Name, "--inline-commands", ca, address)
+		c.sends("hi\n")
+		c.sees(`^hello`)
+		server.listener.Close()
+		c.sends("^resume^\n")
+		c.complains(`^Could not connect to .*: Connection refused$`)
+		if s := c.wait(); s.status != 1 {
+			t.Errorf("status %d\n%s%s", s.status, s.out, s.err)
+		}
+	})
 }
 
 // TestGnutlsTofu: a server that no authority vouches for is trusted by its key, once a person on the

@@ -13,6 +13,8 @@ import (
 	"reflect"
 	"strings"
 	"time"
+
+	"tlsup/internal/trust"
 )
 
 // A Block is what is said about a handshake. Its parts come at several moments, and are shown
@@ -32,13 +34,20 @@ func (b *Block) Certificates(cs tls.ConnectionState) {
 }
 
 // Status tells whether they are trusted, and if not, with all reasons in errs why.
-func (b *Block) Status(trusted bool, errs []error) {
+// now is the moment for which they were judged.
+func (b *Block) Status(trusted bool, errs []error, now time.Time) {
 	if trusted {
 		fmt.Fprintf(&b.certs, "- Status: The certificate is trusted. \n")
 		return
 	}
-	fmt.Fprintf(&b.certs, "- Status: The certificate is NOT trusted. %s\n*** PKI verification of server certificate failed...\n", statusWords(errs))
+	fmt.Fprintf(&b.certs, "- Status: The certificate is NOT trusted. %s\n*** PKI verification of server certificate failed...\n", statusWords(errs, now))
 }
+
+// Note adds a line behind what was told of the certificates. It has to be fit to be shown.
+func (b *Block) Note(format string, args ...any) { fmt.Fprintf(&b.certs, format+"\n", args...) }
+
+// LocalTime is a time as the C library has it.
+func LocalTime(t time.Time) string { return t.Local().Format(time.ANSIC) }
 
 // Asked tells that the server asked for a certificate, and how many it got.
 func (b *Block) Asked(info *tls.CertificateRequestInfo, sent int) {
@@ -241,7 +250,7 @@ func endPoint(cert *x509.Certificate) []byte {
 
 // statusWords are the reasons why a certificate is not trusted, in a fixed order, each with a
 // blank behind it.
-func statusWords(errs []error) string {
+func statusWords(errs []error, now time.Time) string {
 	has := func(is func(error) bool) bool {
 		for _, err := range errs {
 			if is(err) {
@@ -267,7 +276,7 @@ func statusWords(errs []error) string {
 	dated := func(early bool) func(error) bool {
 		return func(err error) bool {
 			var e x509.CertificateInvalidError
-			return errors.As(err, &e) && e.Reason == x509.Expired && time.Now().Before(e.Cert.NotBefore) == early
+			return errors.As(err, &e) && e.Reason == x509.Expired && now.Before(e.Cert.NotBefore) == early
 		}
 	}
 	text := ""
@@ -275,6 +284,8 @@ func statusWords(errs []error) string {
 		is   func(error) bool
 		text string
 	}{
+		{func(err error) bool { return errors.Is(err, trust.ErrRevoked) }, "The certificate chain is revoked. "},
+		{func(err error) bool { return errors.Is(err, trust.ErrOldList) }, "The revocation or OCSP data are old and have been superseded. "},
 		{func(err error) bool { return errors.As(err, new(x509.UnknownAuthorityError)) }, "The certificate issuer is unknown. "},
 		{invalid(x509.NotAuthorizedToSign), "The certificate issuer is not a CA. "},
 		{func(err error) bool { return errors.As(err, new(x509.InsecureAlgorithmError)) }, "The certificate chain uses insecure algorithm. "},
@@ -284,6 +295,8 @@ func statusWords(errs []error) string {
 		{dated(true), "The certificate chain uses not yet valid certificate. "},
 		{dated(false), "The certificate chain uses expired certificate. "},
 		{func(err error) bool { return errors.As(err, new(x509.HostnameError)) }, "The name in the certificate does not match the expected. "},
+		{func(err error) bool { return errors.Is(err, trust.ErrNoStaple) },
+			"The certificate requires the server to include an OCSP status in its response, but the OCSP status is missing. "},
 		{func(err error) bool { return errors.As(err, new(x509.UnhandledCriticalExtension)) }, "The certificate contains an unknown critical extension. "},
 	} {
 		if has(word.is) {

@@ -55,7 +55,7 @@ func TestStatusWords(t *testing.T) {
 		{[]error{x509.UnhandledCriticalExtension{}}, "The certificate contains an unknown critical extension. "},
 		{[]error{errors.New("another")}, ""},
 	} {
-		if got := statusWords(test.errs); got != test.want {
+		if got := statusWords(test.errs, time.Now()); got != test.want {
 			t.Errorf("%v: %q, want %q", test.errs, got, test.want)
 		}
 	}
