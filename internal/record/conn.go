@@ -28,8 +28,9 @@ type Conn struct {
 	r, w    int
 	left    int
 	err     error // of the network, after in[r:w]
-	noBlock bool  // Read must not wait for the network
-	eof     bool  // crypto/tls was told of the network's end
+	next    appetite
+	noBlock bool // Read must not wait for the network
+	eof     bool // crypto/tls was told of the network's end
 
 	// The writing side.
 	mu      sync.Mutex
@@ -51,7 +52,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 		case err != nil:
 			return c.handOut(p, c.w-c.r, err)
 		}
-		c.left = headerLen + int(binary.BigEndian.Uint16(c.in[c.r+3:]))
+		c.left = headerLen + int(binary.BigEndian.Uint16(c.in.b[c.r+3:]))
 	}
 	err := c.fill(1)
 	n, err := c.handOut(p, min(c.left, c.w-c.r), err)
@@ -64,7 +65,7 @@ func (c *Conn) handOut(p []byte, most int, err error) (int, error) {
 		c.eof = err == io.EOF
 		return 0, err
 	}
-	n := copy(p, c.in[c.r:c.r+most])
+	n := copy(p, c.in.b[c.r:c.r+most])
 	c.r += n
 	return n, nil
 }
@@ -79,7 +80,7 @@ func (c *Conn) fill(n int) error {
 		c.in, c.r, c.w = nil, 0, 0
 	}
 	if c.r > 0 {
-		c.w = copy(c.in[:], c.in[c.r:c.w])
+		c.w = copy(c.in.b, c.in.b[c.r:c.w])
 		c.r = 0
 	}
 	for c.w < n {
@@ -104,7 +105,7 @@ func (c *Conn) fill(n int) error {
 // read reads what has come, behind what is there.
 func (c *Conn) read() (n int, err error) {
 	if c.in != nil {
-		return c.Conn.Read(c.in[c.w:])
+		return c.Conn.Read(c.in.b[c.w:])
 	}
 	if c.idle == nil {
 		c.idle = newIdleReader(c.Conn)
@@ -113,8 +114,10 @@ func (c *Conn) read() (n int, err error) {
 		c.in, n, err = c.idle.receive()
 		return n, err
 	}
-	c.in = takeBuffer()
-	return c.Conn.Read(c.in[:])
+	c.in = takeBuffer(int(c.next))
+	n, err = c.Conn.Read(c.in.b)
+	c.next.after(n, c.in)
+	return n, err
 }
 
 // wait waits, without a buffer if it can, until there is more for Read to hand out. It returns an
@@ -130,10 +133,17 @@ func (c *Conn) wait() error {
 	return nil
 }
 
-// pending reports whether a whole record is there to be handed out.
-func (c *Conn) pending() bool {
+// pending returns how many bytes the record has that is next to be handed out, with its header: 0 if
+// it is not there as a whole.
+func (c *Conn) pending() int {
 	have := c.w - c.r
-	return c.left == 0 && have >= headerLen && have >= headerLen+int(binary.BigEndian.Uint16(c.in[c.r+3:]))
+	if c.left > 0 || have < headerLen {
+		return 0
+	}
+	if n := headerLen + int(binary.BigEndian.Uint16(c.in.b[c.r+3:])); n <= have {
+		return n
+	}
+	return 0
 }
 
 // cut reports whether crypto/tls met the network's end. It does not read on behind a
@@ -147,18 +157,19 @@ func (c *Conn) Write(p []byte) (int, error) {
 	if !c.collect {
 		return c.Conn.Write(p)
 	}
-	if c.filled+len(p) > bufferSize {
+	const most = bufferSize + overhead
+	if c.filled+len(p) > most {
 		if err := c.flush(); err != nil {
 			return 0, err
 		}
 	}
-	if len(p) > bufferSize {
+	if len(p) > most {
 		return c.Conn.Write(p)
 	}
 	if c.out == nil {
-		c.out = takeBuffer()
+		c.out = takeBuffer(bufferSize)
 	}
-	c.filled += copy(c.out[c.filled:], p)
+	c.filled += copy(c.out.b[c.filled:most], p)
 	return len(p), nil
 }
 
@@ -167,7 +178,7 @@ func (c *Conn) flush() error {
 	if c.filled == 0 {
 		return nil
 	}
-	_, err := c.Conn.Write(c.out[:c.filled])
+	_, err := c.Conn.Write(c.out.b[:c.filled])
 	c.out.release()
 	c.out, c.filled = nil, 0
 	return err

@@ -15,8 +15,9 @@ type idleReader struct {
 	conn net.Conn
 	raw  syscall.RawConn
 	try  func(fd uintptr) bool // (*idleReader).readNow
+	next appetite
 
-	b   *buffer // what readNow has read, b[:n]
+	b   *buffer // what readNow has read, n bytes
 	n   int
 	err error
 }
@@ -46,9 +47,9 @@ func newIdleReader(conn net.Conn) *idleReader {
 
 // readNow is called when something may have come, and tells whether it has.
 func (r *idleReader) readNow(fd uintptr) bool {
-	r.b = takeBuffer()
+	r.b = takeBuffer(int(r.next))
 	for {
-		r.n, r.err = syscall.Read(int(fd), r.b[:])
+		r.n, r.err = syscall.Read(int(fd), r.b.b)
 		if r.err != syscall.EINTR {
 			break
 		}
@@ -69,6 +70,7 @@ func (r *idleReader) receive() (*buffer, int, error) {
 	b := r.b
 	r.b = nil
 	if err == nil && r.err == nil && r.n > 0 {
+		r.next.after(r.n, b)
 		return b, r.n, nil
 	}
 	b.release()

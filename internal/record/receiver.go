@@ -6,24 +6,54 @@ import (
 )
 
 // A buffer is one of those that all connections share: most are idle, and hold none.
-type buffer [bufferSize]byte
+type buffer struct{ b []byte }
 
-// bufferSize is how many bytes are read and written at a time.
-const bufferSize = 128 << 10
+const (
+	// bufferSize is how many bytes are read and written at a time where there are many, and overhead
+	// how many more they are as records: one read becomes one write.
+	bufferSize = 128 << 10
+	overhead   = 1 << 10
+	// smallSize is the same where there are few: in handshakes and dialogues. A buffer that large is
+	// made in no time, and the garbage collector takes all that are free, again and again.
+	smallSize = 8 << 10
+)
 
-var buffers = sync.Pool{New: func() any { return new(buffer) }}
+var (
+	buffers      = sync.Pool{New: func() any { return &buffer{make([]byte, bufferSize, bufferSize+overhead)} }}
+	smallBuffers = sync.Pool{New: func() any { return &buffer{make([]byte, smallSize)} }}
+)
 
-func takeBuffer() *buffer { return buffers.Get().(*buffer) }
+// takeBuffer returns a buffer for n bytes, or a large one.
+func takeBuffer(n int) *buffer {
+	if n <= smallSize {
+		return smallBuffers.Get().(*buffer)
+	}
+	return buffers.Get().(*buffer)
+}
 
 // release gives the buffer back. A nil one is passed over.
 func (b *buffer) release() {
-	if b != nil {
+	switch {
+	case b == nil:
+	case len(b.b) == smallSize:
+		smallBuffers.Put(b)
+	default:
 		buffers.Put(b)
 	}
 }
 
-// smallSize is how large the buffer begins of a connection that keeps its own.
-const smallSize = 16 << 10
+// An appetite is how much the next read is made for: what fills its buffer is followed by more.
+type appetite int
+
+// after takes account of a read of n bytes into a buffer.
+func (a *appetite) after(n int, b *buffer) {
+	switch {
+	case n == len(b.b):
+		*a = bufferSize
+	case n < smallSize:
+		*a = 0
+	}
+}
 
 // A Receiver reads from a connection. While it waits, it holds no buffer if the connection is the
 // system's or a Session.
@@ -67,5 +97,5 @@ func (r *Receiver) Receive() ([]byte, error) {
 		return nil, err
 	}
 	r.held = b
-	return b[:n], nil
+	return b.b[:n], nil
 }

@@ -28,7 +28,7 @@ func sessions(t testing.TB, bareClient, bareServer net.Conn) (*Session, *tls.Con
 		t.Fatal(err)
 	}
 	under := NewConn(bareClient)
-	client := tls.Client(under, &tls.Config{ServerName: "localhost", RootCAs: ca.Pool()})
+	client := tls.Client(under, &tls.Config{ServerName: "localhost", RootCAs: ca.Pool(), DynamicRecordSizingDisabled: true})
 	server := tls.Server(bareServer, &tls.Config{Certificates: []tls.Certificate{cert}})
 	done := make(chan error, 1)
 	go func() { done <- server.Handshake() }()
@@ -223,6 +223,31 @@ func TestNoBlock(t *testing.T) {
 		server.Write([]byte("data"))
 		if n, err := client.Read(buf); n != 4 || err != nil {
 			t.Fatal(n, err)
+		}
+	}
+}
+
+// writes counts.
+type writes struct {
+	net.Conn
+	n int
+}
+
+func (w *writes) Write(p []byte) (int, error) {
+	w.n++
+	return w.Conn.Write(p)
+}
+
+// TestOneWrite: what one read yields goes out in one write, however many records it takes.
+func TestOneWrite(t *testing.T) {
+	a, b := tcpPair(t)
+	counted := &writes{Conn: a}
+	client, server := sessions(t, counted, b)
+	go io.Copy(io.Discard, server)
+	for _, size := range []int{1, maxData, maxData + 1, bufferSize - 1, bufferSize} {
+		counted.n = 0
+		if _, err := client.Write(make([]byte, size)); err != nil || counted.n != 1 {
+			t.Errorf("%d bytes: %d writes, %v", size, counted.n, err)
 		}
 	}
 }

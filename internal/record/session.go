@@ -50,16 +50,19 @@ func (s *Session) Read(p []byte) (int, error) {
 	return s.readOn(p, n), nil
 }
 
-// readOn reads on behind p[:n] as long as whole records are there.
+// readOn reads on behind p[:n] as long as whole records are there that fit.
 func (s *Session) readOn(p []byte, n int) int {
-	for len(p)-n >= maxData && s.under.pending() {
+	for {
+		due := s.under.pending()
+		if due == 0 || due > len(p)-n {
+			return n
+		}
 		m, err := s.readNow(p[n:])
 		n += m
 		if err != nil {
-			break // it stays, and the next Read meets it
+			return n // it stays, and the next Read meets it
 		}
 	}
-	return n
 }
 
 // readNow reads what is there, and does not wait: os.ErrDeadlineExceeded tells that it would.
@@ -73,11 +76,11 @@ func (s *Session) readNow(p []byte) (int, error) {
 // caller's, only when something has come; with an error there is none.
 func (s *Session) receive() (*buffer, int, error) {
 	for {
-		b := takeBuffer()
-		n, err := s.readNow(b[:])
+		b := takeBuffer(s.under.w - s.under.r)
+		n, err := s.readNow(b.b)
 		switch {
 		case n > 0:
-			return b, s.readOn(b[:], n), nil // an error stays, and the next call meets it
+			return b, s.readOn(b.b, n), nil // an error stays, and the next call meets it
 		case !errors.Is(err, os.ErrDeadlineExceeded):
 			b.release()
 			return nil, 0, s.ended(err)
