@@ -108,6 +108,7 @@ type Config struct {
 	alpn       []string
 	anchors    []anchor       // nil: the system's roots
 	roots      *x509.CertPool // the anchors; nil: the system's roots
+	found      *memory        // chains that were verified
 	ocsp       *responders    // nil: nobody is asked
 	crls       []crl
 	retrieved  *issuers  // nil: none is fetched
@@ -126,7 +127,7 @@ type Config struct {
 // a passphrase only when all else is right.
 func Load(s Settings) (*Config, error) {
 	c := &Config{
-		sni: s.SNI, verifyName: s.VerifyName, insecure: s.Insecure, old: s.Legacy, time: s.Time,
+		sni: s.SNI, verifyName: s.VerifyName, insecure: s.Insecure, old: s.Legacy, time: s.Time, found: new(memory),
 		// The verification is Client's VerifyConnection. Records are as large as what is written: some
 		// servers want a packet whole in one.
 		shared: &tls.Config{InsecureSkipVerify: true, DynamicRecordSizingDisabled: true},

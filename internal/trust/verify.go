@@ -174,11 +174,17 @@ func (c *Config) verifyChain(sent []*x509.Certificate, name string) ([]*x509.Cer
 			hint: "give a name with --verify-hostname NAME",
 		}}
 	}
+	if chain := c.found.find(sent, name, c.now()); chain != nil {
+		return chain, nil
+	}
 	opts := c.options(sent, name)
 	chains, err := sent[0].Verify(opts)
 	if err != nil {
 		x := examination{config: c, sent: sent, name: name, now: opts.CurrentTime}
 		return nil, x.problems(opts, err)
+	}
+	if c.roots != nil || !systemVerifies {
+		c.found.keep(sent, name, chains[0])
 	}
 	return chains[0], nil
 }
