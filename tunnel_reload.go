@@ -82,7 +82,7 @@ func (d *identities) use(settings *trust.Config) error {
 		if err := useTrust(&o, settings, target); err != nil {
 			return err
 		}
-		o.Sessions = connect.NewSessions()
+		o.Sessions, o.Settings = connect.NewSessions(), new(connect.Settings)
 		d.current[i].Store(&o)
 	}
 	return nil

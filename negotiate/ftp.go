@@ -29,6 +29,7 @@ var _ = register(&Protocol{
 	Upgrade:   upgradeFTP,
 	Lead:      leadFTP,
 	Ends:      endsFTP,
+	Further:   true,
 	Remarks: []Remark{
 		{"S: 220", "the greeting, of one line or many; 120 asks for patience, 421 refuses"},
 		{"C: AUTH TLS", "nothing may follow it in the clear, on either side"},
@@ -48,6 +49,7 @@ var _ = register(&Protocol{
 	Lines:   true,
 	Lead:    leadFTP,
 	Ends:    endsFTP,
+	Further: true,
 	Note:    ftpDataNote,
 })
 

@@ -91,6 +91,7 @@ func (u *Upgraded) Lead(ctx context.Context, session net.Conn) (client, server n
 	if err := s.run(ctx, p, func() error { return lead(l, s) }); err != nil {
 		return nil, nil, err
 	}
+	u.options = nil // for as long as the session lasts
 	client, server = withPrefix(l.Conn, l.client.rest()), withPrefix(session, s.rest())
 	switch {
 	case p.Ends != nil:

@@ -135,6 +135,9 @@ type Protocol struct {
 	// be changed on the way. It exchanges nothing itself.
 	Ends func(l *Local, client, server net.Conn) (net.Conn, net.Conn)
 
+	// Further tells that there are further connections beside a session (Local.Dial, Local.Secure).
+	Further bool
+
 	// Remarks explain lines of the exchange.
 	Remarks []Remark
 	// Note says what there is to know beyond the exchange: what follows TLS.
@@ -232,7 +235,7 @@ type Upgraded struct {
 	Greeting []byte
 
 	guard
-	options Options
+	options *Options // of Client, until Lead is done; nil behind GoAhead
 }
 
 // Client performs p's upgrade on conn as the client and returns what to run the TLS
@@ -264,7 +267,7 @@ func Client(ctx context.Context, conn net.Conn, p *Protocol, o *Options) (*Upgra
 	if p.NoTunnel != "" && c.local != nil {
 		return nil, c.explain(ctx, p, Hinted(fmt.Errorf("%s can't be tunnelled: %s", p.Name, p.NoTunnel), "--raw hands the connection over to a client's own TLS"))
 	}
-	up := &Upgraded{Conn: conn, Protocol: p, ServerName: options.Host, options: options}
+	up := &Upgraded{Conn: conn, Protocol: p, ServerName: options.Host, options: &options}
 	up.guard.conn = conn
 	if p.Names == ServiceDomain {
 		up.ServerName = options.Name
@@ -364,7 +367,7 @@ func (u *Upgraded) Finish(ctx context.Context, session net.Conn) (net.Conn, erro
 	if c.trace != nil {
 		c.trace(Line{TLS: true})
 	}
-	if err := c.run(ctx, u.Protocol, func() error { return u.Protocol.Inside(c, &u.options) }); err != nil {
+	if err := c.run(ctx, u.Protocol, func() error { return u.Protocol.Inside(c, u.options) }); err != nil {
 		return nil, err
 	}
 	return withPrefix(session, c.rest()), nil

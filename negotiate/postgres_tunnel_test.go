@@ -58,7 +58,7 @@ func newTunnelled(t *testing.T, protocol string) *tunnelled {
 	x.client, near = pair(t)
 	x.session, x.server = pair(t)
 	x.local = &Local{Conn: near, client: newConn(near, nil).forLocal()}
-	x.upgraded = &Upgraded{Protocol: Find(protocol), options: Options{Local: x.local}}
+	x.upgraded = &Upgraded{Protocol: Find(protocol), options: &Options{Local: x.local}}
 	deadline := time.Now().Add(20 * time.Second)
 	x.client.SetDeadline(deadline)
 	x.server.SetDeadline(deadline)
@@ -337,7 +337,7 @@ func FuzzPostgresStartup(f *testing.F) {
 	f.Fuzz(func(t *testing.T, said []byte) {
 		local, server := &scriptedClient{scripted{said: said}}, &scripted{}
 		l := &Local{Conn: local, client: newConn(local, nil).forLocal()}
-		u := &Upgraded{Protocol: Find("postgres"), options: Options{Local: l}}
+		u := &Upgraded{Protocol: Find("postgres"), options: &Options{Local: l}}
 		client, _, err := u.Lead(context.Background(), server)
 		if local.read > MaxBytes+len(said) {
 			t.Errorf("read %d bytes", local.read)

@@ -157,7 +157,7 @@ func FuzzVNCLead(f *testing.F) {
 		local, inside := &scriptedClient{scripted{said: viewer}}, &scriptedClient{scripted{said: server}}
 		l := &Local{Conn: local, client: newConn(local, nil).forLocal(), User: "demo"}
 		l.state = &vncState{subType: vncX509None + uint32(subType%3), server: 7 + int(minor%2)}
-		u := &Upgraded{Protocol: Find("vnc"), options: Options{Local: l}}
+		u := &Upgraded{Protocol: Find("vnc"), options: &Options{Local: l}}
 		_, end, err := u.Lead(context.Background(), inside)
 		if len(local.sent) > 32+vncMaxReason {
 			t.Errorf("the viewer is told %q", local.sent)

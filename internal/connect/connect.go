@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/pires/go-proxyproto"
-	"golang.org/x/net/idna"
 
 	"tlsup/internal/quote"
 	"tlsup/internal/record"
@@ -31,6 +30,8 @@ type Options struct {
 	Trust   *trust.Config
 	// Sessions, if not nil, keeps the TLS sessions with the target for resumption.
 	Sessions tls.ClientSessionCache
+	// Settings, if not nil, keeps what the sessions have in common.
+	Settings *Settings
 	// Local, if not nil, is a tunnel's client, which is led to where its session begins.
 	Local *negotiate.Local
 
@@ -316,21 +317,13 @@ func Secure(ctx context.Context, up *negotiate.Upgraded, t Target, o *Options) (
 		bare = o.Under(up)
 	}
 	under := record.NewConn(bare)
-	name := up.ServerName
-	if ascii, err := idna.Lookup.ToASCII(name); err == nil {
-		name = ascii // certificates hold the ASCII form
-	}
-	bound := *o
-	bound.Trust = o.Trust.For(t.server(up.Protocol, o))
-	config, err := bound.settings(up.Protocol, name)
+	with, err := o.settings(t, up.Protocol, up.ServerName)
 	if err != nil {
 		return nil, &Error{Target: t.Address(), Step: Handshake, Err: err}
 	}
-	if o.Sessions != nil {
-		config.ClientSessionCache = o.Sessions
-	}
-	if o.Local != nil {
-		o.equip(o.Local, t, up.Conn, config)
+	config := with.config
+	if o.Local != nil && up.Protocol.Further {
+		config = o.equip(o.Local, t, up.Conn, config)
 	}
 	tlsConn := tls.Client(under, config)
 	if err := tlsConn.HandshakeContext(ctx); err != nil {
@@ -341,7 +334,7 @@ func Secure(ctx context.Context, up *negotiate.Upgraded, t Target, o *Options) (
 	if err != nil {
 		return nil, t.upgradeError(err)
 	}
-	s := &Session{Session: record.NewSession(conn, tlsConn, under), Protocol: up.Protocol, ServerName: name, Trust: bound.Trust}
+	s := &Session{Session: record.NewSession(conn, tlsConn, under), Protocol: up.Protocol, ServerName: with.name, Trust: with.trust}
 	if o.Local == nil {
 		return s, nil
 	}
@@ -355,33 +348,6 @@ func (o *Options) done(step Step) {
 	if o.Done != nil {
 		o.Done(step)
 	}
-}
-
-// server is whom the session is with, in which p is spoken, nil for something unknown.
-func (t Target) server(p *negotiate.Protocol, o *Options) trust.Server {
-	if p == nil {
-		p = t.Protocol
-	}
-	return trust.Server{Address: t.Address(), Protocol: p.Name, Notice: o.Notice}
-}
-
-// CheckTrust reports whether the TLS settings fit the protocol: nil, or an error that names the
-// option that does not.
-func (o *Options) CheckTrust(p *negotiate.Protocol) error {
-	_, err := o.settings(p, "")
-	return err
-}
-
-// settings are the TLS settings for a session in which p is spoken, nil for something unknown.
-func (o *Options) settings(p *negotiate.Protocol, name string) (*tls.Config, error) {
-	if p == nil {
-		return o.Trust.Client(name, nil), nil
-	}
-	config, err := o.Trust.Limit(p.Name, p.MinVersion, p.MaxVersion)
-	if err != nil {
-		return nil, err
-	}
-	return config.Client(name, p.ALPN), nil
 }
 
 // upgradeError gives an error of negotiate the target, and a hint where it has none.

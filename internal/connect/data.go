@@ -11,12 +11,13 @@ import (
 )
 
 // equip gives a tunnel's client the means for further connections with the server that conn leads
-// to, on the session's settings.
-func (o *Options) equip(l *negotiate.Local, t Target, conn net.Conn, config *tls.Config) {
+// to, on the session's settings, which it returns changed for that.
+func (o *Options) equip(l *negotiate.Local, t Target, conn net.Conn, config *tls.Config) *tls.Config {
 	kept := &keptSession{all: config.ClientSessionCache}
+	config = config.Clone()
 	config.ClientSessionCache = kept
 	if t.Socket != "" {
-		return
+		return config
 	}
 	if o.Proxy != nil {
 		proxy, err := o.Proxy.forTarget(t.Address())
@@ -50,6 +51,7 @@ func (o *Options) equip(l *negotiate.Local, t Target, conn net.Conn, config *tls
 		resumed.done(tlsConn.ConnectionState().DidResume)
 		return &dataSession{record.NewSession(tlsConn, tlsConn, under), conn}, nil
 	}
+	return config
 }
 
 // A dataSession is a further connection with a server, whose end is the end of what is transferred.

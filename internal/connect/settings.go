@@ -1,0 +1,94 @@
+package connect
+
+import (
+	"crypto/tls"
+	"sync"
+
+	"golang.org/x/net/idna"
+
+	"tlsup/internal/trust"
+	"tlsup/negotiate"
+)
+
+// Settings keeps what the TLS sessions with a target have in common, so that a tunnel does not make
+// it for each. The zero value is ready, and safe for several goroutines. It goes with one Options,
+// of which nothing but Local, ProxySource and Done changes.
+type Settings struct {
+	mu   sync.Mutex
+	kept map[settingsOf]*settings
+}
+
+// settingsOf is what settings are for: records of the DNS may lead to one server or another.
+type settingsOf struct{ address, protocol, name string }
+
+// keptSettings bounds Settings.
+const keptSettings = 64
+
+// settings are those of a session.
+type settings struct {
+	name   string        // that the certificate has to be valid for, in ASCII as certificates have it
+	trust  *trust.Config // bound to the server
+	config *tls.Config
+}
+
+// settings are the settings for a session in which p is spoken, nil for something unknown.
+func (o *Options) settings(t Target, p *negotiate.Protocol, name string) (*settings, error) {
+	if o.Settings == nil || p == nil {
+		return o.makeSettings(t, p, name)
+	}
+	of := settingsOf{t.Address(), p.Name, name}
+	o.Settings.mu.Lock()
+	defer o.Settings.mu.Unlock()
+	if s := o.Settings.kept[of]; s != nil {
+		return s, nil
+	}
+	s, err := o.makeSettings(t, p, name)
+	if err != nil {
+		return nil, err
+	}
+	if len(o.Settings.kept) >= keptSettings || o.Settings.kept == nil {
+		o.Settings.kept = make(map[settingsOf]*settings)
+	}
+	o.Settings.kept[of] = s
+	return s, nil
+}
+
+func (o *Options) makeSettings(t Target, p *negotiate.Protocol, name string) (s *settings, err error) {
+	s = &settings{name: name, trust: o.Trust.For(t.server(p, o))}
+	if ascii, err := idna.Lookup.ToASCII(name); err == nil {
+		s.name = ascii
+	}
+	if s.config, err = sessionConfig(s.trust, p, s.name); err != nil {
+		return nil, err
+	}
+	if o.Sessions != nil {
+		s.config.ClientSessionCache = o.Sessions
+	}
+	return s, nil
+}
+
+// server is whom the session is with, in which p is spoken, nil for something unknown.
+func (t Target) server(p *negotiate.Protocol, o *Options) trust.Server {
+	if p == nil {
+		p = t.Protocol
+	}
+	return trust.Server{Address: t.Address(), Protocol: p.Name, Notice: o.Notice}
+}
+
+// CheckTrust reports whether the TLS settings fit the protocol: nil, or an error that names the
+// option that does not.
+func (o *Options) CheckTrust(p *negotiate.Protocol) error {
+	_, err := sessionConfig(o.Trust, p, "")
+	return err
+}
+
+func sessionConfig(c *trust.Config, p *negotiate.Protocol, name string) (*tls.Config, error) {
+	if p == nil {
+		return c.Client(name, nil), nil
+	}
+	limited, err := c.Limit(p.Name, p.MinVersion, p.MaxVersion)
+	if err != nil {
+		return nil, err
+	}
+	return limited.Client(name, p.ALPN), nil
+}
