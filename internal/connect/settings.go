@@ -12,14 +12,18 @@ import (
 
 // Settings keeps what the TLS sessions with a target have in common, so that a tunnel does not make
 // it for each. The zero value is ready, and safe for several goroutines. It goes with one Options,
-// of which nothing but Local, ProxySource and Done changes.
+// of which nothing but Trust, Local, ProxySource and Done changes.
 type Settings struct {
 	mu   sync.Mutex
 	kept map[settingsOf]*settings
 }
 
-// settingsOf is what settings are for: records of the DNS may lead to one server or another.
-type settingsOf struct{ address, protocol, name string }
+// settingsOf is what settings are for: records of the DNS may lead to one server or another, which may
+// have an ECH configuration of its own.
+type settingsOf struct {
+	trust                   *trust.Config
+	address, protocol, name string
+}
 
 // keptSettings bounds Settings.
 const keptSettings = 64
@@ -36,7 +40,7 @@ func (o *Options) settings(t Target, p *negotiate.Protocol, name string) (*setti
 	if o.Settings == nil || p == nil {
 		return o.makeSettings(t, p, name)
 	}
-	of := settingsOf{t.Address(), p.Name, name}
+	of := settingsOf{o.Trust, t.Address(), p.Name, name}
 	o.Settings.mu.Lock()
 	defer o.Settings.mu.Unlock()
 	if s := o.Settings.kept[of]; s != nil {
