@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,26 +8,13 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
-	"tlsup/internal/report"
 	"tlsup/internal/testserver"
 	"tlsup/negotiate"
 )
 
 // TestCheckProtocols checks a server for each protocol, and holds what comes out against the schema.
 func TestCheckProtocols(t *testing.T) {
-	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(report.Schema))
-	if err != nil {
-		t.Fatal(err)
-	}
-	compiler := jsonschema.NewCompiler()
-	compiler.AssertFormat()
-	if err := compiler.AddResource("schema.json", document); err != nil {
-		t.Fatal(err)
-	}
-	schema, err := compiler.Compile("schema.json")
-	if err != nil {
-		t.Fatal(err)
-	}
+	schema := reportSchema(t)
 	for _, p := range negotiate.All() {
 		t.Run(p.Name, func(t *testing.T) {
 			scheme := p

@@ -27,6 +27,7 @@ func (g *gnutlsRun) loadTrust(ctx context.Context) (err error) {
 		Insecure:   l.Has("insecure") || l.No("ca-verification"),
 		NoRoots:    l.Has("insecure"),
 		TLSMin:     "1.0",
+		ShortKeys:  true,
 		Retrieve:   l.Has("ca-auto-retrieve"),
 		Time:       g.at,
 		ALPN:       l.Values("alpn"),

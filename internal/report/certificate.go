@@ -100,10 +100,12 @@ func describe(cert *x509.Certificate, now time.Time) Certificate {
 // left says how many days a certificate has left, or how long ago it ended.
 func (c *Certificate) left() string {
 	switch days := c.DaysLeft; {
-	case days < -1:
+	case days < -2:
 		return fmt.Sprintf("%d days ago", -days-1)
-	case days < 0:
-		return "ended within the last day"
+	case days == -2:
+		return "1 day ago"
+	case days == -1:
+		return "within the last day"
 	case days == 0:
 		return "within a day"
 	case days == 1:

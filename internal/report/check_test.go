@@ -273,7 +273,7 @@ func TestNotTrusted(t *testing.T) {
 	}
 	text := textOf(t, r, Style{})
 	for _, want := range []string{
-		": NOT TRUSTED\n", "version    TLS 1.3, ", `issued by  CN=\x1b[31mroot\u202e, `, "ended 1 days ago",
+		": NOT TRUSTED\n", "version    TLS 1.3, ", `issued by  CN=\x1b[31mroot\u202e, `, "ended 1 day ago",
 		"problem      certificate CN=other.example.net expired on ", " is not valid for " + testserver.Host, "  hint       the server's operator",
 	} {
 		if !strings.Contains(text, want) {

@@ -124,6 +124,8 @@ type Reason struct {
 	Certificate *string `json:"certificate"` // its subject; nil: no single one
 	Text        string  `json:"text"`
 	Hint        *string `json:"hint"`
+
+	which string // of the certificates it is
 }
 
 // An Event is one step of the exchange.
@@ -203,7 +205,7 @@ func (r *Report) ech(c *check, err error) {
 func (r *Report) verification(v trust.Verdict) {
 	set := &Verification{Trusted: v.Err == nil, Name: quote.Escape(v.Name), Reasons: []Reason{}}
 	for _, reason := range v.Reasons {
-		out := Reason{Text: reason.Text, Hint: optional(reason.Hint)}
+		out := Reason{Text: reason.Text, Hint: optional(reason.Hint), which: reason.Which}
 		if reason.Cert != nil {
 			out.Certificate = optional(trust.Subject(reason.Cert))
 		}

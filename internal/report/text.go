@@ -377,8 +377,8 @@ func (r *Report) verdict(p *page) {
 		return
 	}
 	for _, reason := range v.Reasons {
-		if reason.Certificate != nil {
-			reason.Text = "certificate " + *reason.Certificate + " " + reason.Text
+		if reason.which != "" {
+			reason.Text = reason.which + " " + reason.Text
 		}
 		p.reason(reason)
 	}

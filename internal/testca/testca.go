@@ -53,6 +53,11 @@ func (ca *CA) Intermediate(name string, change func(*x509.Certificate)) (*CA, er
 	return &CA{Cert: cert, key: key, chain: append([][]byte{cert.Raw}, ca.chain...)}, nil
 }
 
+// Cross issues a certificate for another authority.
+func (ca *CA) Cross(other *CA) (*x509.Certificate, error) {
+	return sign(authority(other.Cert.Subject.CommonName), nil, ca.Cert, other.key, ca.key)
+}
+
 // Pool returns a pool that holds the authority alone.
 func (ca *CA) Pool() *x509.CertPool {
 	pool := x509.NewCertPool()

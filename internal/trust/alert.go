@@ -71,8 +71,8 @@ func (c *Config) HandshakeHint(err error) string {
 	return strings.NewReplacer(allLegacy, "", "--legacy or ", "", hintSHA1, "").Replace(hint)
 }
 
-// HandshakeHint says what an alert from the server means and what to try, for the error
-// of a handshake, or of a read behind it: with TLS 1.3 a server refuses a client's
+// HandshakeHint says what an alert from the server means, or what crypto/tls does not accept, and what to
+// try, for the error of a handshake, or of a read behind it: with TLS 1.3 a server refuses a client's
 // certificate only then. It returns "" if nothing is known.
 func HandshakeHint(err error) string {
 	if code, ok := alertOf(err); ok {
@@ -99,8 +99,8 @@ const tooOld = "tls: server selected unsupported protocol version"
 // shortKey is what crypto/rsa says of keys under 1024 bits.
 const shortKey = "-bit keys are insecure"
 
-// ownHints are for what crypto/tls itself objects to, without a type, in an old server's answers: such
-// servers do not look at what was offered.
+// ownHints are for what crypto/tls itself objects to, without a type: in a certificate, and in an old server's
+// answers, which does not look at what was offered.
 var ownHints = []struct{ text, hint string }{
 	{tooOld, hintOld},
 	{"tls: server chose an unconfigured cipher suite", "the server chose a cipher suite that was not offered: " + allLegacy + "--ciphers names others"},
@@ -109,6 +109,9 @@ var ownHints = []struct{ text, hint string }{
 	{"tls: server selected unsupported curve", "the server chose a group that is not to be had here, or an explicit curve: " + allLegacy + "as the key exchange by RSA, which needs none"},
 	{"tls: server selected unsupported group", "the server chose a group that was not offered: --groups names others"},
 	{"tls: downgrade attempt detected", "the server could do a newer version of TLS than it answered with: somebody on the way may have changed the offer, or something there is broken"},
+	{"tls: handshake message of length", hintSend + " fewer or smaller certificates: those of its chain alone"},
+	{"tls: server sent certificate containing RSA key larger than", hintReissue + ", with a shorter key"},
+	{"tls: failed to parse certificate", hintReissue + ": this one is not written as RFC 5280 wants it, and --insecure does not help"},
 }
 
 // IsVersion reports whether a handshake failed since the server knows no version of TLS that was

@@ -87,16 +87,43 @@ func expiry(end, now time.Time) string {
 	return "expires in " + days(now, end)
 }
 
-func ago(past, now time.Time) string { return days(past, now) + " ago" }
+// ago says how long ago something was, and ahead how far off it is.
+func ago(past, now time.Time) string { return span(past, now) + " ago" }
+
+func ahead(now, future time.Time) string { return "in " + span(now, future) }
+
+// span is a length of time, rounded down: in days, and below one in hours or minutes.
+func span(from, to time.Time) string {
+	const hour, day = 60 * 60, 24 * 60 * 60
+	switch seconds := to.Unix() - from.Unix(); {
+	case seconds >= day:
+		return days(from, to)
+	case seconds >= hour:
+		return count(seconds/hour, "hour")
+	default:
+		return count(seconds/60, "minute")
+	}
+}
+
+func count(n int64, unit string) string {
+	if n == 1 {
+		return "1 " + unit
+	}
+	return fmt.Sprintf("%d %ss", n, unit)
+}
 
 // days counts whole days, rounded down, also where a [time.Duration] ends (292 years).
 func days(from, to time.Time) string {
-	n := (to.Unix() - from.Unix()) / (24 * 60 * 60)
-	if n == 1 {
-		return "1 day"
-	}
-	return fmt.Sprintf("%d days", n)
+	return count((to.Unix()-from.Unix())/(24*60*60), "day")
 }
 
 // date is a day in UTC, as certificates count.
 func date(t time.Time) string { return t.UTC().Format(time.DateOnly) }
+
+// moment is a date, with the time where a clock or a time zone may make the difference.
+func moment(t, now time.Time) string {
+	if t.Sub(now).Abs() < 48*time.Hour {
+		return t.UTC().Format("2006-01-02 15:04 UTC")
+	}
+	return date(t)
+}

@@ -47,7 +47,7 @@ func TestExpiry(t *testing.T) {
 		{now.Add(48*time.Hour - time.Second), "expires in 1 day"},
 		{now.AddDate(0, 0, 90), "expires in 90 days"},
 		{time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC), "expires in 2912412 days"}, // RFC 5280, 4.1.2.5: no end
-		{now.Add(-time.Second), "expired 0 days ago"},
+		{now.Add(-time.Second), "expired 0 minutes ago"},
 		{now.Add(-24 * time.Hour), "expired 1 day ago"},
 		{now.Add(-49 * time.Hour), "expired 2 days ago"},
 	} {

@@ -2,6 +2,7 @@ package trust
 
 import (
 	"bytes"
+	"crypto/rsa"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -17,6 +18,14 @@ const (
 	hintRenew   = "the server's operator has to renew the certificate"
 	hintClock   = "check this machine's clock"
 	hintReissue = "the server's operator has to get another certificate"
+	hintSend    = "the server's operator has to make the server send"
+)
+
+// tooManyChecks is what x509 says, without a type, when it gives up the search for a chain behind
+// mostChecks signatures.
+const (
+	tooManyChecks = "x509: signature check attempts limit reached"
+	mostChecks    = 100
 )
 
 // An examination finds out why x509 does not trust a certificate.
@@ -78,6 +87,11 @@ func (x *examination) explain(err error) problem {
 		p = x.criticalExtension()
 	case errors.As(err, &system):
 		p = problem{says: "the system's root certificates cannot be read: " + quote.Escape(fmt.Sprint(system.Err)), hint: hintNoRoots}
+	case strings.HasPrefix(err.Error(), tooManyChecks):
+		p = problem{
+			cert: x.sent[0], hint: hintSend + " the certificates of its chain alone",
+			says: fmt.Sprintf("leads to no trust anchor that is found within %d signatures, among the %d certificates that the server sent", mostChecks, len(x.sent)),
+		}
 	default: // a platform's own verifier, or one that is newer than this program
 		p = problem{cert: x.sent[0], says: "is not accepted: " + cause(err.Error())}
 	}
@@ -115,13 +129,14 @@ func (x *examination) outdated(cert *x509.Certificate) problem {
 			cert = other
 		}
 	}
-	p := problem{cert: cert, hint: hintRenew + "; if it is not outdated, " + hintClock + ", which says " + date(x.now)}
+	clock := hintClock + ", which says " + moment(x.now, x.now)
+	p := problem{cert: cert, hint: hintRenew + "; if it is not outdated, " + clock}
 	switch {
 	case x.now.Before(cert.NotBefore):
-		p.says = "is not valid before " + date(cert.NotBefore)
-		p.hint = hintClock + ", which says " + date(x.now) + "; if it is right, the server's certificate is not to be used yet"
+		p.says = fmt.Sprintf("is not valid before %s, %s", moment(cert.NotBefore, x.now), ahead(x.now, cert.NotBefore))
+		p.hint = clock + "; if it is right, the certificate is not to be used yet"
 	case x.now.After(cert.NotAfter):
-		p.says = fmt.Sprintf("expired on %s, %s", date(cert.NotAfter), ago(cert.NotAfter, x.now))
+		p.says = fmt.Sprintf("expired on %s, %s", moment(cert.NotAfter, x.now), ago(cert.NotAfter, x.now))
 		if file := x.config.fileOf(cert); file != "" {
 			p.hint = "get a newer certificate of this authority, for --x509cafile " + pathText(file)
 		}
@@ -146,6 +161,8 @@ func (x *examination) otherNames() problem {
 		p.says += ", which it has as a domain name, not as an IP address"
 	case slices.ContainsFunc(leaf.DNSNames, func(pattern string) bool { return beneath(pattern, x.name) }):
 		p.says += ": a wildcard stands for one label only"
+	case slices.ContainsFunc(leaf.DNSNames, func(pattern string) bool { return strings.EqualFold(pattern, "*."+x.name) }):
+		p.says += ": a wildcard does not stand for the domain itself"
 	}
 	names := altNames(leaf)
 	if len(names) == 0 {
@@ -199,6 +216,25 @@ func usageNames(cert *x509.Certificate) []string {
 	return names
 }
 
+// leastRSA is how many bits an RSA key must have, as in public certificates (CA/Browser Forum, Baseline
+// Requirements, 6.1.5). x509 takes shorter ones.
+const leastRSA = 2048
+
+// shortKeys are the problems with keys of a chain that can be broken. The anchor's is the business of
+// whoever trusts it.
+func shortKeys(chain []*x509.Certificate) (problems []problem) {
+	for _, cert := range chain[:len(chain)-1] {
+		if key, ok := cert.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() < leastRSA {
+			problems = append(problems, problem{
+				cert: cert, err: errShortKey,
+				says: fmt.Sprintf("has an RSA key of %d bits, which can be broken: %d are the least", key.N.BitLen(), leastRSA),
+				hint: hintReissue + "; one that is given with --x509cafile FILE itself is trusted with any key",
+			})
+		}
+	}
+	return problems
+}
+
 // criticalExtension finds the certificate with something that must be understood and is not.
 func (x *examination) criticalExtension() problem {
 	for _, cert := range x.sent {
@@ -238,13 +274,16 @@ func (x *examination) unknownIssuer() problem {
 		p.hint = hintReissue
 	case rejected != nil:
 		p.says = "is not signed by the key of " + subject(rejected) + ", though that is the name of its issuer"
-		p.hint = "the certificate in --x509cafile may be out of date: get the current one from the authority"
+		p.hint = hintSend + " the certificate of the issuer that signed it"
+		if file := x.config.fileOf(rejected); file != "" {
+			p.hint = "the certificate in --x509cafile " + pathText(file) + " may be out of date: get the current one from the authority"
+		}
 	default:
 		p.says = "is issued by " + issuer(top) + ", which is not among " + x.config.trusted()
 		p.hint = "if that is an authority of your own, give its certificate with --x509cafile FILE"
 		if len(x.sent) == 1 {
 			p.says += ", and the server sent no intermediate certificate"
-			p.hint += "; if it is a public one, the server's operator has to make the server send the intermediate certificates as well"
+			p.hint += "; if it is a public one, " + hintSend + " the intermediate certificates as well"
 		}
 	}
 	if x.config.roots == nil && noSystemRoots() {
@@ -256,10 +295,14 @@ func (x *examination) unknownIssuer() problem {
 // top climbs from the server's certificate to the last one whose issuer the server did
 // not send.
 func (x *examination) top() *x509.Certificate {
-	top := x.sent[0]
+	top, checks := x.sent[0], 0
 	for range x.sent { // as many steps as there can be: certificates may go round in circles
 		i := slices.IndexFunc(x.sent, func(cert *x509.Certificate) bool {
-			return !cert.Equal(top) && bytes.Equal(cert.RawSubject, top.RawIssuer) && top.CheckSignatureFrom(cert) == nil
+			if cert.Equal(top) || !bytes.Equal(cert.RawSubject, top.RawIssuer) || checks == mostChecks {
+				return false
+			}
+			checks++
+			return top.CheckSignatureFrom(cert) == nil
 		})
 		if i < 0 {
 			break

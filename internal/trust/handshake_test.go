@@ -8,12 +8,11 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
 	"tlsup/internal/testca"
+	"tlsup/internal/zoo"
 )
 
 // must returns a value that a test cannot go on without.
@@ -110,20 +109,7 @@ func newServer(t testing.TB) (*tls.Config, string) {
 // checkText asserts that a message is one printable line with the given words in it.
 func checkText(t testing.TB, text string, words ...string) {
 	t.Helper()
-	for _, r := range text {
-		if !strconv.IsPrint(r) {
-			t.Errorf("%q in %q cannot be printed", r, text)
-		}
-	}
-	for _, word := range words {
-		if not, ok := strings.CutPrefix(word, "!"); ok {
-			if strings.Contains(text, not) {
-				t.Errorf("text is\n\t%s\nand has in it\n\t%s", text, not)
-			}
-		} else if !strings.Contains(text, word) {
-			t.Errorf("text is\n\t%s\nwithout\n\t%s", text, word)
-		}
-	}
+	zoo.CheckText(t, text, words...)
 }
 
 func certPEM(t testing.TB, c tls.Certificate) []byte {

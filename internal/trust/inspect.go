@@ -105,12 +105,13 @@ type Verdict struct {
 	Insecure bool
 }
 
-// A Reason is one thing that is wrong with a certificate. Both texts can be shown as they are.
+// A Reason is one thing that is wrong with a certificate. All texts can be shown as they are.
 type Reason struct {
-	Cert *x509.Certificate // nil: none to name
-	Text string            // in words that follow the certificate's name
-	Hint string            // what would make it right; "" if nothing is known
-	Err  error             // x509's error, or why x509 was not asked
+	Cert  *x509.Certificate // nil: none to name
+	Which string            // which certificate it is, and whose; "" without Cert
+	Text  string            // in words that follow Which
+	Hint  string            // what would make it right; "" if nothing is known
+	Err   error             // x509's error, or why x509 was not asked
 }
 
 // Judge verifies the certificate of a session for name, as the handshake does, and as Problem
@@ -121,7 +122,11 @@ func (c *Config) Judge(cs tls.ConnectionState, name string) Verdict {
 	if err != nil {
 		v.Err, v.Found = err, err.chain
 		for _, p := range err.problems {
-			v.Reasons = append(v.Reasons, Reason{p.cert, p.says, p.hint, p.err})
+			reason := Reason{Cert: p.cert, Text: p.says, Hint: p.hint, Err: p.err}
+			if p.cert != nil {
+				reason.Which = position(p.cert, err.sent)
+			}
+			v.Reasons = append(v.Reasons, reason)
 		}
 		return v
 	}

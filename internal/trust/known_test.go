@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"tlsup/internal/testca"
+	"tlsup/internal/zoo"
 )
 
 // knowing are settings with a file of known hosts, for the server that tests speak to. answer is
@@ -53,7 +54,7 @@ func TestTofu(t *testing.T) {
 	if err := try(knowing(t, file, "yes")); err != nil {
 		t.Fatal(err)
 	}
-	want := "mail.example.org:143 imap " + pin + " " + day(0) + " " + day(0) + " CN=mail.example.org\n"
+	want := "mail.example.org:143 imap " + pin + " " + zoo.Day(0) + " " + zoo.Day(0) + " CN=mail.example.org\n"
 	if got := string(must[[]byte](t)(os.ReadFile(file))); got != want {
 		t.Errorf("the file is\n%s, want\n%s", got, want)
 	}
@@ -62,7 +63,7 @@ func TestTofu(t *testing.T) {
 	}
 
 	// then nobody is asked, and the day is noted
-	earlier := "# mine\nnonsense\n" + strings.Replace(want, day(0)+" "+day(0), "2020-01-02 2020-02-03", 1)
+	earlier := "# mine\nnonsense\n" + strings.Replace(want, zoo.Day(0)+" "+zoo.Day(0), "2020-01-02 2020-02-03", 1)
 	os.WriteFile(file, []byte(earlier), 0o644)
 	c := knowing(t, file, "")
 	o := handshake(t, server, c.Client(host, nil))
@@ -70,7 +71,7 @@ func TestTofu(t *testing.T) {
 		t.Fatal(o.clientErr)
 	}
 	checkText(t, c.Describe(o.client, host), "; verified by the known hosts in "+file)
-	if got, want := string(must[[]byte](t)(os.ReadFile(file))), strings.Replace(earlier, "2020-02-03", day(0), 1); got != want {
+	if got, want := string(must[[]byte](t)(os.ReadFile(file))), strings.Replace(earlier, "2020-02-03", zoo.Day(0), 1); got != want {
 		t.Errorf("the file is\n%s, want\n%s", got, want)
 	}
 
@@ -86,7 +87,7 @@ func TestTofu(t *testing.T) {
 	e = refused(handshake(t, changed, c.Client(host, nil)).clientErr, "has another key than the server had before: known is "+pin)
 	checkText(t, e.Hint(), "take line 3 out of "+file)
 	detail := strings.Join(e.Detail(), "|")
-	checkText(t, detail, "known", "now", pin, Pin(changed.Certificates[0].Leaf), "seen from 2020-01-02 to "+day(0), "valid from "+day(0), "CN=mail.example.org")
+	checkText(t, detail, "known", "now", pin, Pin(changed.Certificates[0].Leaf), "seen from 2020-01-02 to "+zoo.Day(0), "valid from "+zoo.Day(0), "CN=mail.example.org")
 	if got := must[[]byte](t)(os.ReadFile(file)); string(got) != string(before) {
 		t.Errorf("the file was changed to\n%s", got)
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"tlsup/internal/testca"
+	"tlsup/internal/zoo"
 )
 
 // remembering returns settings that trust a new authority, and a certificate of it for host that is
@@ -29,7 +30,7 @@ func sends(t testing.TB, ca *testca.CA) tls.ConnectionState {
 	t.Helper()
 	now := time.Now()
 	one := must[*testca.CA](t)(ca.Intermediate("Intermediate", nil))
-	cert := must[tls.Certificate](t)(one.Issue([]string{host}, dates(now.Add(-time.Hour), now.Add(time.Hour))))
+	cert := must[tls.Certificate](t)(one.Issue([]string{host}, zoo.Dates(now.Add(-time.Hour), now.Add(time.Hour))))
 	var sent []*x509.Certificate
 	for _, der := range cert.Certificate {
 		sent = append(sent, must[*x509.Certificate](t)(x509.ParseCertificate(der)))

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/crypto/ocsp"
 
 	"tlsup/internal/testca"
+	"tlsup/internal/zoo"
 )
 
 // mustStaple makes a certificate demand a stapled response.
@@ -69,7 +70,7 @@ func TestStaple(t *testing.T) {
 	}{
 		{"none", nil, "", "", false},
 		{"good", func(l *x509.Certificate) []byte { return respond(t, ca, signing, l, good) }, "", "", true},
-		{"revoked", func(l *x509.Certificate) []byte { return respond(t, ca, signing, l, revoked) }, "", "was revoked on " + day(0) + " (key compromise), says the stapled OCSP response", false},
+		{"revoked", func(l *x509.Certificate) []byte { return respond(t, ca, signing, l, revoked) }, "", "was revoked on " + zoo.Day(0) + " (key compromise), says the stapled OCSP response", false},
 		{"unknown", func(l *x509.Certificate) []byte { return respond(t, ca, signing, l, unknown) }, "does not know the certificate", "", false},
 		{"old", func(l *x509.Certificate) []byte { return respond(t, ca, signing, l, old) }, "it is out of date since", "", false},
 		{"early", func(l *x509.Certificate) []byte { return respond(t, ca, signing, l, early) }, "it is not valid before", "", false},
@@ -134,7 +135,7 @@ func TestOCSPResponder(t *testing.T) {
 		asked int32 // for two handshakes
 	}{
 		{"good", "", answer(ocsp.Good, signing), "", 1},
-		{"revoked", "", answer(ocsp.Revoked, signing), "was revoked on " + day(0) + ", says its OCSP responder", 1},
+		{"revoked", "", answer(ocsp.Revoked, signing), "was revoked on " + zoo.Day(0) + ", says its OCSP responder", 1},
 		{"unknown", "", answer(ocsp.Unknown, signing), "it does not know the certificate", 2},
 		{"forged", "", answer(ocsp.Good, x509.ExtKeyUsageServerAuth), "its answer proves nothing: it is signed by somebody who is no OCSP responder", 2},
 		{"broken", "", func(w http.ResponseWriter, _ *x509.Certificate) { w.WriteHeader(500) }, "it answers with HTTP status 500", 2},
@@ -207,7 +208,7 @@ func TestCRL(t *testing.T) {
 		file              []byte
 	}{
 		{"clean", "", "", list(between, nil, nil)},
-		{"revoked", "", "certificate CN=mail.example.org was revoked on " + day(0) + " (superseded), says the list in ", list(between, cert.Leaf, nil)},
+		{"revoked", "", "certificate CN=mail.example.org was revoked on " + zoo.Day(0) + " (superseded), says the list in ", list(between, cert.Leaf, nil)},
 		{"revoked, in PEM", "", "was revoked", inPEM(list(ca, nil, nil), list(between, cert.Leaf, nil))},
 		{"the intermediate", "", "certificate CN=Between (2 of 2 sent) was revoked", list(ca, between.Cert, nil)},
 		{"another's serial number", "", "", list(ca, cert.Leaf, nil)},

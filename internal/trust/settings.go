@@ -89,6 +89,8 @@ type Settings struct {
 
 	// DER tells that the files above hold one certificate or key each, in DER.
 	DER bool
+	// ShortKeys lets certificates pass whose RSA keys can be broken, as GnuTLS does.
+	ShortKeys bool
 	// NoRoots leaves the system's roots out though CAFiles is empty: nothing is trusted.
 	NoRoots bool
 
@@ -105,6 +107,7 @@ type Config struct {
 	insecure   bool
 	old        bool // Legacy was given
 	legacy     bool // and the suites are its own
+	shortKeys  bool
 	alpn       []string
 	anchors    []anchor       // nil: the system's roots
 	roots      *x509.CertPool // the anchors; nil: the system's roots
@@ -127,7 +130,7 @@ type Config struct {
 // a passphrase only when all else is right.
 func Load(s Settings) (*Config, error) {
 	c := &Config{
-		sni: s.SNI, verifyName: s.VerifyName, insecure: s.Insecure, old: s.Legacy, time: s.Time, found: new(memory),
+		sni: s.SNI, verifyName: s.VerifyName, insecure: s.Insecure, old: s.Legacy, shortKeys: s.ShortKeys, time: s.Time, found: new(memory),
 		// The verification is Client's VerifyConnection. Records are as large as what is written: some
 		// servers want a packet whole in one.
 		shared: &tls.Config{InsecureSkipVerify: true, DynamicRecordSizingDisabled: true},

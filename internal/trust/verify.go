@@ -81,6 +81,7 @@ func (e *Error) Unwrap() error { return e.Err }
 // Reasons why x509 was not asked.
 var (
 	errNoCertificate = errors.New("the server sent no certificate")
+	errShortKey      = errors.New("the RSA key is too short")
 	errNoName        = errors.New("there is no name to verify the server's certificate for")
 )
 
@@ -166,7 +167,7 @@ func (c *Config) checkRevoked(cs tls.ConnectionState, chain []*x509.Certificate,
 	return append(c.checkCRLs(chain, h), c.checkOCSP(cs, chain[1], h)...)
 }
 
-// verifyChain returns the chain, or what is wrong with the certificates.
+// verifyChain returns the chain, or what is wrong with the certificates; both if it is their keys.
 func (c *Config) verifyChain(sent []*x509.Certificate, name string) ([]*x509.Certificate, []problem) {
 	if name == "" {
 		return nil, []problem{{
@@ -183,10 +184,18 @@ func (c *Config) verifyChain(sent []*x509.Certificate, name string) ([]*x509.Cer
 		x := examination{config: c, sent: sent, name: name, now: opts.CurrentTime}
 		return nil, x.problems(opts, err)
 	}
-	if c.roots != nil || !systemVerifies {
-		c.found.keep(sent, name, chains[0])
+	chain := chains[0]
+	if !c.shortKeys {
+		i := max(slices.IndexFunc(chains, func(chain []*x509.Certificate) bool { return shortKeys(chain) == nil }), 0)
+		chain = chains[i]
+		if problems := shortKeys(chain); problems != nil {
+			return chain, problems
+		}
 	}
-	return chains[0], nil
+	if c.roots != nil || !systemVerifies {
+		c.found.keep(sent, name, chain)
+	}
+	return chain, nil
 }
 
 // options are what x509 is asked for about the certificates that a server sent, for a name; "": any.

@@ -1,0 +1,207 @@
+package main
+
+import (
+	"bytes"
+	"crypto/tls"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"tlsup/internal/connect"
+	"tlsup/internal/report"
+	"tlsup/internal/testserver"
+	"tlsup/internal/zoo"
+)
+
+// A visit is a specimen that a server has, and how to speak to it.
+type visit struct {
+	*zoo.Specimen
+	t      *testing.T
+	status int
+	args   []string
+	server string
+	schema *jsonschema.Schema
+}
+
+// TestZoo shows each certificate of the zoo to the pipe and to check: what they end with, and what
+// they say of it, and that --insecure says the same and goes on.
+func TestZoo(t *testing.T) {
+	schema := reportSchema(t)
+	for _, specimen := range zoo.Specimens {
+		t.Run(specimen.Name, func(t *testing.T) {
+			cert, roots := specimen.Build(t)
+			server, err := testserver.Start("imap", func(c *tls.Config) { c.Certificates = []tls.Certificate{cert} })
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer server.Close()
+			file := filepath.Join(t.TempDir(), "roots.pem")
+			if err := os.WriteFile(file, roots, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			v := &visit{Specimen: &specimen, t: t, status: connect.StatusNotTrusted, server: server.Addr.String(), schema: schema}
+			switch {
+			case specimen.Unread:
+				v.status = connect.StatusHandshake
+			case specimen.Words == nil:
+				v.status = connect.StatusOK
+			}
+			v.args = []string{"--x509cafile", file, "--verify-hostname", specimen.Wanted(), "imap://" + v.server}
+			v.pipe()
+			v.check()
+		})
+	}
+}
+
+// run runs the program, and holds its status, and each line of what it says, to what can be shown.
+func (v *visit) run(status int, args ...string) (stdout, stderr string) {
+	v.t.Helper()
+	stdout, stderr, got := inside(v.t, append(args, v.args...)...)
+	if got != status {
+		v.t.Errorf("tlsup %q ends with status %d, not %d: %s", args, got, status, stderr)
+	}
+	for line := range strings.Lines(stdout + stderr) {
+		zoo.CheckText(v.t, strings.TrimRight(line, "\r\n"))
+	}
+	return stdout, stderr
+}
+
+func (v *visit) pipe() {
+	v.t.Helper()
+	stdout, stderr := v.run(v.status, "--half-close")
+	step := "verify"
+	if v.Unread {
+		step = "handshake"
+	}
+	if v.status == connect.StatusOK {
+		if stderr != "" {
+			v.t.Errorf("trusted, but %s", stderr)
+		}
+	} else {
+		wrong, hint, _ := strings.Cut(stderr, "\ntlsup: hint: ")
+		if text, ok := strings.CutPrefix(wrong, "tlsup: "+v.server+": "+step+": "); !ok || stdout != "" {
+			v.t.Errorf("stdout %q, stderr %q", stdout, stderr)
+		} else {
+			zoo.CheckText(v.t, text, v.Words...)
+			zoo.CheckText(v.t, strings.TrimSuffix(hint, "\n"), v.Hint...)
+		}
+	}
+	_, stderr = v.run(v.lax(), "--half-close", "--insecure")
+	if text, ok := strings.CutPrefix(stderr, "tlsup: "+v.server+": warning: "); v.status == connect.StatusNotTrusted && !ok {
+		v.t.Errorf("--insecure says %q", stderr)
+	} else if ok {
+		zoo.CheckText(v.t, strings.TrimSuffix(text, "\n"), v.Words...)
+	}
+}
+
+// check holds JSON and text of a report to one another, and to the specimen.
+func (v *visit) check() {
+	v.t.Helper()
+	stdout, stderr := v.run(v.status, "check", "--json")
+	document, err := jsonschema.UnmarshalJSON(strings.NewReader(stdout))
+	if err == nil {
+		err = v.schema.Validate(document)
+	}
+	var r report.Report
+	if err == nil {
+		err = json.Unmarshal([]byte(stdout), &r)
+	}
+	if err != nil || r.Status != v.status || stderr != "" {
+		v.t.Fatalf("%v; stderr %q; the report is\n%s", err, stderr, stdout)
+	}
+	v.reasons(&r)
+	word, let := "ok", "ok"
+	switch v.status {
+	case connect.StatusHandshake:
+		word, let = "FAILED", "FAILED"
+	case connect.StatusNotTrusted:
+		word, let = "NOT TRUSTED", "NOT TRUSTED, let pass by --insecure"
+	}
+	text, stderr := v.run(v.status, "check")
+	v.text(&r, word, text, stderr)
+	text, stderr = v.run(v.lax(), "check", "--insecure")
+	v.text(&r, let, text, stderr)
+}
+
+// lax is the status with --insecure.
+func (v *visit) lax() int {
+	if v.Unread {
+		return v.status
+	}
+	return connect.StatusOK
+}
+
+// reasons holds a report's reasons to the words.
+func (v *visit) reasons(r *report.Report) {
+	v.t.Helper()
+	switch {
+	case r.Error != nil:
+		zoo.CheckText(v.t, r.Error.Reason, v.Words...)
+		zoo.CheckText(v.t, *r.Error.Hint, v.Hint...)
+		if v.Unread {
+			return
+		}
+	case v.status == connect.StatusOK:
+		if !r.Verification.Trusted || r.Verification.Reasons == nil || len(r.Verification.Reasons) > 0 {
+			v.t.Errorf("%+v", r.Verification)
+		}
+		return
+	}
+	if r.Verification.Trusted || len(r.Verification.Reasons) == 0 {
+		v.t.Fatalf("%+v", r.Verification)
+	}
+}
+
+// clocks are what differs between two runs: minutes.
+var clocks = regexp.MustCompile(`\d\d:\d\d UTC|\d+ (minute|hour)s?`)
+
+// text asserts that a report for a person has the reasons that are in the JSON.
+func (v *visit) text(r *report.Report, word, text, stderr string) {
+	v.t.Helper()
+	if !strings.HasPrefix(text, "imap://"+v.server+": "+word+"\n") {
+		v.t.Errorf("the report is\n%s", text)
+	}
+	if v.Unread {
+		zoo.CheckText(v.t, strings.ReplaceAll(stderr, "\n", " "), append(v.Words, v.Hint...)...)
+		return
+	}
+	if stderr != "" {
+		v.t.Errorf("beside the report is said %q", stderr)
+	}
+	text = clocks.ReplaceAllString(text, "?")
+	for _, reason := range r.Verification.Reasons {
+		says := clocks.ReplaceAllString(reason.Text, "?")
+		i := strings.Index(text, " "+says+"\n")
+		line := text[strings.LastIndex(text[:max(i, 0)], "\n")+1 : max(i, 0)]
+		if !strings.HasPrefix(line, "problem      certificate ") && !strings.HasPrefix(line, "problem      trust anchor ") {
+			v.t.Errorf("no problem %q in\n%s", says, text)
+		}
+		if reason.Hint != nil && !strings.Contains(text, "\n  hint       "+clocks.ReplaceAllString(*reason.Hint, "?")+"\n") {
+			v.t.Errorf("no hint %q in\n%s", *reason.Hint, text)
+		}
+	}
+}
+
+// reportSchema is the schema of a report, compiled.
+func reportSchema(t *testing.T) *jsonschema.Schema {
+	t.Helper()
+	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(report.Schema))
+	if err != nil {
+		t.Fatal(err)
+	}
+	compiler := jsonschema.NewCompiler()
+	compiler.AssertFormat()
+	if err := compiler.AddResource("schema.json", document); err != nil {
+		t.Fatal(err)
+	}
+	schema, err := compiler.Compile("schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return schema
+}
