@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"tlsup/internal/quote"
 )
 
 // Describe says in one line what was agreed in a handshake with Client's settings: TLS
@@ -46,28 +48,39 @@ func keyExchange(cs tls.ConnectionState) string {
 
 // verdict says what the certificate was verified against, or why it is not trusted.
 func (c *Config) verdict(cs tls.ConnectionState, name string) string {
-	chain, err := c.verify(cs, name, nil)
+	a, err := c.verify(cs, name, nil)
 	switch {
 	case err != nil:
 		return "NOT verified: " + err.Error()
-	case chain == nil:
-		return "verified by " + c.means()
+	case a.chain == nil:
+		return "verified by " + c.means(a)
 	}
-	anchor := chain[len(chain)-1]
+	if a.tlsa != nil {
+		name = fitting(a.chain[0], c.names(c.server.DANE))
+	}
+	anchor := a.chain[len(a.chain)-1]
 	source := "the system's roots"
 	if file := c.fileOf(anchor); file != "" {
 		source = pathText(file)
 	}
 	text := fmt.Sprintf("verified for %s, trust anchor %s from %s", value(name), subject(anchor), source)
+	if a.tlsa != nil && a.tlsa.Usage == daneTA {
+		text = fmt.Sprintf("verified for %s, trust anchor %s", value(name), subject(anchor))
+	}
+	if a.tlsa != nil {
+		text += ", by " + c.means(a)
+	}
 	if c.pins.given() {
 		text += ", and by its pin"
 	}
 	return text
 }
 
-// means is what stands in place of the chain; "" for nothing.
-func (c *Config) means() string {
+// means is what stands in place of the chain, or decides besides; "" for nothing.
+func (c *Config) means(a acceptance) string {
 	switch {
+	case a.tlsa != nil:
+		return fmt.Sprintf("the TLSA record %s of %s", a.tlsa, quote.Escape(c.server.DANE.Owner))
 	case c.known != nil:
 		return "the known hosts in " + pathText(c.known.file)
 	case c.pins.only:

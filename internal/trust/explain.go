@@ -286,6 +286,9 @@ func (x *examination) unknownIssuer() problem {
 			p.hint += "; if it is a public one, " + hintSend + " the intermediate certificates as well"
 		}
 	}
+	if x.config.anchorsAre != "" {
+		p.hint = "the server's operator has to make the server send all certificates up to the trust anchor"
+	}
 	if x.config.roots == nil && noSystemRoots() {
 		p.says, p.hint = p.says+"; no root certificates are installed on this system", hintNoRoots
 	}
@@ -348,7 +351,10 @@ func weak(cert *x509.Certificate) bool {
 
 // trusted names what a certificate is looked for in.
 func (c *Config) trusted() string {
-	if c.roots == nil {
+	switch {
+	case c.anchorsAre != "":
+		return c.anchorsAre
+	case c.roots == nil:
 		return "the system's roots"
 	}
 	return "the certificates in --x509cafile"

@@ -93,7 +93,7 @@ type Verdict struct {
 	Chain []*x509.Certificate
 	// Found is that chain, also if there is something else than the chain to object to.
 	Found []*x509.Certificate
-	// Means say by what it is trusted in place of a chain.
+	// Means say by what it is trusted in place of a chain, or besides.
 	Means string
 	// Source is where the trust anchor comes from: the file's path, or "" for the system's roots.
 	Source string
@@ -103,6 +103,10 @@ type Verdict struct {
 	Err error
 	// Insecure tells that --insecure lets it pass.
 	Insecure bool
+	// DANE is what the DNS has to say of it, and TLSA what became of each record if they are secure; nil
+	// without --dane.
+	DANE *DANE
+	TLSA []Judged
 }
 
 // A Reason is one thing that is wrong with a certificate. All texts can be shown as they are.
@@ -118,7 +122,10 @@ type Reason struct {
 // whatever --insecure says.
 func (c *Config) Judge(cs tls.ConnectionState, name string) Verdict {
 	v := Verdict{Name: c.reference(name), Insecure: c.insecure}
-	chain, err := c.verify(cs, v.Name, nil)
+	if c.dane && c.server.DANE != nil {
+		v.judgeTLSA(c, cs)
+	}
+	a, err := c.verify(cs, v.Name, nil)
 	if err != nil {
 		v.Err, v.Found = err, err.chain
 		for _, p := range err.problems {
@@ -130,12 +137,24 @@ func (c *Config) Judge(cs tls.ConnectionState, name string) Verdict {
 		}
 		return v
 	}
-	if chain == nil {
-		v.Means = c.means()
+	v.Means = c.means(a)
+	if a.chain == nil {
 		return v
 	}
-	v.Chain, v.Found, v.Source = chain, chain, c.fileOf(chain[len(chain)-1])
+	v.Chain, v.Found, v.Source = a.chain, a.chain, c.fileOf(a.chain[len(a.chain)-1])
 	return v
+}
+
+// judgeTLSA tells of the TLSA records.
+func (v *Verdict) judgeTLSA(c *Config, cs tls.ConnectionState) {
+	v.DANE = c.server.DANE
+	if len(cs.PeerCertificates) == 0 || !v.DANE.Secure {
+		return
+	}
+	v.TLSA = c.JudgeTLSA(v.DANE, cs.PeerCertificates)
+	if v.DANE.usable() {
+		v.Name = fitting(cs.PeerCertificates[0], c.names(v.DANE))
+	}
 }
 
 // ALPN is what is offered to a server whose protocol wants protocol offered (RFC 7301).

@@ -21,11 +21,13 @@ import (
 type Server struct {
 	Address  string // host:port, or a socket's path
 	Protocol string // what is spoken
+	// DANE is what the DNS has to say of its certificate; nil if it was not asked.
+	DANE *DANE
 	// Notice, if not nil, is told what a person should know though it is no error.
 	Notice func(string)
 }
 
-// For returns the settings for sessions with one server, as known hosts need them.
+// For returns the settings for sessions with one server, as known hosts and DANE need them.
 func (c *Config) For(server Server) *Config {
 	bound := *c
 	bound.server = server

@@ -71,6 +71,10 @@ type Settings struct {
 	// The question has several lines. Nil: there is nobody to ask, and it is not trusted.
 	Ask func(question string) (bool, error)
 
+	// DANE (--dane) has TLSA records decide (RFC 6698), in place of the chain or, as their usage says,
+	// besides: those of Server.DANE.
+	DANE bool
+
 	// OCSP (--ocsp) asks the OCSP responder that the certificate names, unless the server staples its
 	// answer. CRLFiles (--x509crlfile) are files with lists of revoked certificates, PEM or DER.
 	OCSP     bool
@@ -111,7 +115,9 @@ type Config struct {
 	alpn       []string
 	anchors    []anchor       // nil: the system's roots
 	roots      *x509.CertPool // the anchors; nil: the system's roots
+	anchorsAre string         // what they are called, if they are not those of --x509cafile
 	found      *memory        // chains that were verified
+	dane       bool           // TLSA records decide
 	ocsp       *responders    // nil: nobody is asked
 	crls       []crl
 	retrieved  *issuers  // nil: none is fetched
@@ -130,7 +136,7 @@ type Config struct {
 // a passphrase only when all else is right.
 func Load(s Settings) (*Config, error) {
 	c := &Config{
-		sni: s.SNI, verifyName: s.VerifyName, insecure: s.Insecure, old: s.Legacy, shortKeys: s.ShortKeys, time: s.Time, found: new(memory),
+		sni: s.SNI, verifyName: s.VerifyName, insecure: s.Insecure, dane: s.DANE, old: s.Legacy, shortKeys: s.ShortKeys, time: s.Time, found: new(memory),
 		// The verification is Client's VerifyConnection. Records are as large as what is written: some
 		// servers want a packet whole in one.
 		shared: &tls.Config{InsecureSkipVerify: true, DynamicRecordSizingDisabled: true},
@@ -172,6 +178,9 @@ func (c *Config) Client(name string, alpn []string) *tls.Config {
 	name = c.reference(name)
 	config := c.shared.Clone()
 	config.ServerName = name
+	if d := c.server.DANE; d != nil && d.usable() {
+		config.ServerName = d.Names[0] // it says which certificate is meant (RFC 7671, 8)
+	}
 	if c.sni != nil {
 		config.ServerName = *c.sni
 	}

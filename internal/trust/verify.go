@@ -123,36 +123,49 @@ func (c *Config) Overlooked(cs tls.ConnectionState, name string) error {
 	return c.Problem(cs, name)
 }
 
-// verify returns the chain that makes the session's certificate trusted for name, from it up to
-// the trust anchor, or what is wrong. The chain is nil where something else stands in its place.
-func (c *Config) verify(cs tls.ConnectionState, name string, h *handling) ([]*x509.Certificate, *Error) {
+// An acceptance is why a certificate is trusted.
+type acceptance struct {
+	chain []*x509.Certificate // from it up to the trust anchor; nil where something else stands in its place
+	tlsa  *Judged             // the TLSA record; nil without --dane
+}
+
+// verify returns why the session's certificate is trusted for name, or what is wrong.
+func (c *Config) verify(cs tls.ConnectionState, name string, h *handling) (acceptance, *Error) {
 	sent := cs.PeerCertificates
 	if len(sent) == 0 {
-		return nil, refuse(nil, problem{says: errNoCertificate.Error(), err: errNoCertificate})
+		return acceptance{}, refuse(nil, problem{says: errNoCertificate.Error(), err: errNoCertificate})
 	}
-	var chain []*x509.Certificate
+	var a acceptance
 	var problems []problem
 	switch {
 	case c.known != nil:
 		problems = c.known.problems(c.server, sent[0])
+	case c.dane:
+		if a.tlsa, problems = c.verifyTLSA(sent); a.tlsa != nil {
+			a.chain = a.tlsa.chain
+		}
 	case !c.pins.only:
-		chain, problems = c.verifyChain(sent, name)
+		a.chain, problems = c.verifyChain(sent, name)
 	}
 	problems = append(problems, c.pins.problems(sent[0])...)
 	if problems == nil { // or responders would be asked, at an address that nobody vouches for
-		problems = c.checkRevoked(cs, chain, h)
+		problems = c.checkRevoked(cs, a, h)
 	}
 	if problems == nil {
-		return chain, nil
+		return a, nil
 	}
 	err := refuse(sent, problems...)
-	err.chain = chain
-	err.strict = c.pins.given() || c.known != nil
-	return nil, err
+	err.chain = a.chain
+	err.strict = c.pins.given() || c.known != nil || c.dane
+	return acceptance{}, err
 }
 
 // checkRevoked looks whether a session's certificate was revoked, or one of its chain.
-func (c *Config) checkRevoked(cs tls.ConnectionState, chain []*x509.Certificate, h *handling) []problem {
+func (c *Config) checkRevoked(cs tls.ConnectionState, a acceptance, h *handling) []problem {
+	chain := a.chain
+	if a.tlsa != nil && a.tlsa.Usage == daneEE && c.ocsp == nil && c.crls == nil {
+		return nil // nothing of it counts but its key (RFC 7671, 5.1)
+	}
 	if chain == nil { // by other means
 		leaf, others := cs.PeerCertificates[0], cs.PeerCertificates[1:]
 		i := slices.IndexFunc(others, func(other *x509.Certificate) bool { return leaf.CheckSignatureFrom(other) == nil })
@@ -169,14 +182,27 @@ func (c *Config) checkRevoked(cs tls.ConnectionState, chain []*x509.Certificate,
 
 // verifyChain returns the chain, or what is wrong with the certificates; both if it is their keys.
 func (c *Config) verifyChain(sent []*x509.Certificate, name string) ([]*x509.Certificate, []problem) {
+	if chain := c.found.find(sent, name, c.now()); chain != nil {
+		return chain, nil
+	}
+	chains, problems := c.chains(sent, name)
+	switch {
+	case chains == nil:
+		return nil, problems
+	case problems == nil && (c.roots != nil || !systemVerifies):
+		c.found.keep(sent, name, chains[0])
+	}
+	return chains[0], problems
+}
+
+// chains returns all chains whose keys will do, at least one, or what is wrong with the certificates;
+// both if it is their keys.
+func (c *Config) chains(sent []*x509.Certificate, name string) ([][]*x509.Certificate, []problem) {
 	if name == "" {
 		return nil, []problem{{
 			says: errNoName.Error() + " (--verify-hostname)", err: errNoName,
 			hint: "give a name with --verify-hostname NAME",
 		}}
-	}
-	if chain := c.found.find(sent, name, c.now()); chain != nil {
-		return chain, nil
 	}
 	opts := c.options(sent, name)
 	chains, err := sent[0].Verify(opts)
@@ -184,18 +210,14 @@ func (c *Config) verifyChain(sent []*x509.Certificate, name string) ([]*x509.Cer
 		x := examination{config: c, sent: sent, name: name, now: opts.CurrentTime}
 		return nil, x.problems(opts, err)
 	}
-	chain := chains[0]
-	if !c.shortKeys {
-		i := max(slices.IndexFunc(chains, func(chain []*x509.Certificate) bool { return shortKeys(chain) == nil }), 0)
-		chain = chains[i]
-		if problems := shortKeys(chain); problems != nil {
-			return chain, problems
-		}
+	if c.shortKeys {
+		return chains, nil
 	}
-	if c.roots != nil || !systemVerifies {
-		c.found.keep(sent, name, chain)
+	good := slices.DeleteFunc(slices.Clone(chains), func(chain []*x509.Certificate) bool { return shortKeys(chain) != nil })
+	if len(good) == 0 {
+		return chains[:1], shortKeys(chains[0])
 	}
-	return chain, nil
+	return good, nil
 }
 
 // options are what x509 is asked for about the certificates that a server sent, for a name; "": any.
