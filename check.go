@@ -20,6 +20,7 @@ import (
 	"tlsup/internal/connect"
 	"tlsup/internal/quote"
 	"tlsup/internal/report"
+	"tlsup/internal/trust"
 	"tlsup/negotiate"
 )
 
@@ -194,6 +195,7 @@ func (p *program) checkOptions(c *cli.Context, pl *checkPlan) error {
 			o.Connect.Trace = p.message.exchange
 			o.Connect.Recognised = func(q *negotiate.Protocol, why string) { p.message.line("taken for %s: %s", q.Name, why) }
 			o.Connect.Dialing = func(address string) { p.message.line("connecting to %s", quote.Escape(address)) }
+			o.Connect.TLSA = func(d *trust.DANE) { p.message.line("%s", d) }
 		}
 		if stderr, ok := p.message.w.(*os.File); ok && isTerminal(stderr) && len(pl.targets) == 1 {
 			o.Connect.Waiting = func(hint string) { p.message.line("%s: no greeting yet; %s", target.Address(), hint) }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"regexp"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	"golang.org/x/term"
 
 	"tlsup/internal/connect"
+	"tlsup/internal/dns"
 	"tlsup/internal/quote"
 	"tlsup/internal/trust"
 	"tlsup/negotiate"
@@ -67,6 +69,7 @@ func wayFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "ipv4", Aliases: []string{"4"}, Usage: "use IPv4 addresses only"},
 		&cli.BoolFlag{Name: "ipv6", Aliases: []string{"6"}, Usage: "use IPv6 addresses only"},
+		&cli.StringFlag{Name: "resolver", Usage: "look names up at the resolver `ADDR[:PORT]`, which is trusted to validate for --dane"},
 		&cli.BoolFlag{Name: "srv", Usage: "the target is a domain: find its server by SRV records (chat)"},
 		&cli.BoolFlag{Name: "mx", Usage: "the target is a domain: find its server by MX records (mail)"},
 		&cli.StringFlag{Name: "proxy", Usage: "connect through the proxy `URL`: http://, socks5:// or socks5h://[USER@]HOST:PORT, or env"},
@@ -89,6 +92,7 @@ func trustFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "pin", Usage: "accept the server's key with this `PIN` only, sha256//BASE64, besides the chain; repeatable"},
 		&cli.StringSliceFlag{Name: "pin-cert", Usage: "accept the certificate with this SHA-256 fingerprint `HEX` only; repeatable"},
 		&cli.BoolFlag{Name: "pin-only", Usage: "let the pins decide alone, without a chain"},
+		&cli.BoolFlag{Name: "dane", Usage: "let the server's signed TLSA records decide, which have to exist (RFC 6698)"},
 		&cli.BoolFlag{Name: "ocsp", Usage: "ask the certificate's OCSP responder whether it was revoked"},
 		&cli.StringSliceFlag{Name: "x509crlfile", Usage: "refuse certificates on the list of revoked ones in `FILE` (PEM or DER); repeatable"},
 		&cli.BoolFlag{Name: "tofu", Usage: "trust the key that the server had before, in place of the chain; ask about one that is new"},
@@ -139,6 +143,10 @@ var conflicts = [][2]string{
 	{"ech", "legacy"},
 	{"ech", "ciphers"},
 	{"ech", "scan"},
+	{"insecure", "dane"},
+	{"pin-only", "dane"},
+	{"tofu", "dane"},
+	{"strict-tofu", "dane"},
 }
 
 // idleWithRaw are the options that would do nothing with --raw: the TLS session is another program's.
@@ -231,6 +239,7 @@ func (p *program) plan(c *cli.Context) (*plan, error) {
 		pl.connect.Trace = p.message.exchange
 		pl.connect.Recognised = func(q *negotiate.Protocol, why string) { p.message.line("taken for %s: %s", q.Name, why) }
 		pl.connect.Dialing = func(address string) { p.message.line("connecting to %s", quote.Escape(address)) }
+		pl.connect.TLSA = func(d *trust.DANE) { p.message.line("%s", d) }
 	}
 	if stderr, ok := p.message.w.(*os.File); ok && isTerminal(stderr) {
 		pl.connect.Waiting = func(hint string) { p.message.line("%s: no greeting yet; %s", pl.target.Address(), hint) }
@@ -286,12 +295,14 @@ func optionError(err error) error {
 // way reads the options on how the server is found and reached.
 func way(c *cli.Context, target connect.Target, o *connect.Options) (err error) {
 	protocol, socket := target.Protocol, target.Socket != ""
-	for _, name := range []string{"srv", "mx", "proxy", "proxy-protocol"} {
+	for _, name := range []string{"resolver", "srv", "mx", "proxy", "proxy-protocol", "dane"} {
 		if socket && c.IsSet(name) {
 			return fmt.Errorf("option --%s can't be used with a Unix socket", name)
 		}
 	}
-	o.Resolver = net.DefaultResolver
+	if err := resolvers(c, target, o); err != nil {
+		return err
+	}
 	switch {
 	case c.Bool("srv") && protocol.Service == "":
 		return fmt.Errorf("option --srv: %s servers are not found by SRV records", protocol.Name)
@@ -314,6 +325,31 @@ func way(c *cli.Context, target connect.Target, o *connect.Options) (err error) 
 		if o.Proxy, err = connect.ParseProxy(c.String("proxy"), func() (string, error) { return secret(c, "proxy-password-file", "TLSUP_PROXY_PASSWORD") }); err != nil {
 			return fmt.Errorf("option --proxy: %w", err)
 		}
+	}
+	return nil
+}
+
+// resolvers reads the options on who is asked for names.
+func resolvers(c *cli.Context, target connect.Target, o *connect.Options) (err error) {
+	o.Resolver = net.DefaultResolver
+	var named *dns.Resolver
+	if c.IsSet("resolver") {
+		if named, err = dns.At(c.String("resolver")); err != nil {
+			return fmt.Errorf("option --resolver: %w", err)
+		}
+		o.Resolver = named.Plain()
+	}
+	if !c.Bool("dane") {
+		return nil
+	}
+	if _, err := netip.ParseAddr(target.ServerName()); err == nil {
+		return fmt.Errorf("option --dane: %s is an address, and TLSA records belong to names", target.ServerName())
+	}
+	if o.DANE = named; named != nil {
+		return nil
+	}
+	if o.DANE, err = dns.System(); err != nil {
+		return fmt.Errorf("option --dane: %w", err)
 	}
 	return nil
 }
@@ -434,6 +470,7 @@ func trustSettings(c *cli.Context) (s trust.Settings, err error) {
 		Pins:       c.StringSlice("pin"),
 		CertPins:   c.StringSlice("pin-cert"),
 		PinOnly:    c.Bool("pin-only"),
+		DANE:       c.Bool("dane"),
 		OCSP:       c.Bool("ocsp"),
 		CRLFiles:   c.StringSlice("x509crlfile"),
 		KeyLog:     keyLogFile(c),

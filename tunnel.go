@@ -11,6 +11,7 @@ import (
 
 	"tlsup/internal/connect"
 	"tlsup/internal/quote"
+	"tlsup/internal/trust"
 	"tlsup/negotiate"
 	"tlsup/pipe"
 	"tlsup/tunnel"
@@ -146,6 +147,7 @@ func (p *program) pairs(c *cli.Context, pl *tunnelPlan) ([]tunnel.Pair, error) {
 			o.Trace = func(l negotiate.Line) { log.Debug(quote.Escape(l.String())) }
 			o.Recognised = func(q *negotiate.Protocol, why string) { log.Debug("recognised", "protocol", q.Name, "why", why) }
 			o.Dialing = func(address string) { log.Debug("connecting", "address", quote.Escape(address)) }
+			o.TLSA = func(d *trust.DANE) { log.Debug(d.String()) }
 		}
 		pl.identities.options = append(pl.identities.options, o)
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/pires/go-proxyproto"
 
+	"tlsup/internal/dns"
 	"tlsup/internal/quote"
 	"tlsup/internal/record"
 	"tlsup/internal/trust"
@@ -42,9 +43,13 @@ type Options struct {
 	ProxyHeader byte
 	ProxySource net.Addr
 	// Lookup says whether the target's host is the domain of a service, whose host has to be
-	// found by Resolver first.
+	// found by Resolver first. A *net.Resolver finds addresses too.
 	Lookup   Lookup
 	Resolver Resolver
+	// DANE, if not nil, is asked for TLSA records, and in place of Resolver for SRV and MX records.
+	DANE *dns.Resolver
+	// TLSA, if not nil, is called with what DANE knows of a server.
+	TLSA func(*trust.DANE)
 	// Notice, if not nil, is told what a person should know though it is no error.
 	Notice func(string)
 
@@ -203,7 +208,10 @@ func Connect(ctx context.Context, t Target, o *Options) (net.Conn, Target, error
 	}
 	for _, t = range found {
 		var conn net.Conn
-		if conn, err = t.dial(ctx, o); err == nil {
+		if t.dane, err = t.authentic(ctx, o); err == nil {
+			conn, err = t.dial(ctx, o)
+		}
+		if err == nil {
 			if o.Reached != nil {
 				o.Reached(conn.RemoteAddr())
 			}
@@ -218,6 +226,7 @@ func Connect(ctx context.Context, t Target, o *Options) (net.Conn, Target, error
 
 func (t Target) dial(ctx context.Context, o *Options) (net.Conn, error) {
 	d := &net.Dialer{}
+	d.Resolver, _ = o.Resolver.(*net.Resolver)
 	if o.Dialing != nil || o.FastOpen {
 		d.ControlContext = func(_ context.Context, _, address string, raw syscall.RawConn) error {
 			if o.Dialing != nil {

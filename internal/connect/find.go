@@ -34,7 +34,7 @@ func (t Target) find(ctx context.Context, o *Options) ([]Target, error) {
 	var err error
 	switch o.Lookup {
 	case SRV:
-		found, err = t.findSRV(ctx, o.Resolver)
+		found, err = t.findSRV(ctx, o)
 	case MX:
 		found, err = t.findMX(ctx, o)
 	default:
@@ -51,33 +51,38 @@ func (t Target) find(ctx context.Context, o *Options) ([]Target, error) {
 
 // findSRV follows the SRV records, and without any tries the domain itself (RFC 6120,
 // 3.2). The name to verify stays the domain.
-func (t Target) findSRV(ctx context.Context, r Resolver) ([]Target, error) {
-	_, records, err := r.LookupSRV(ctx, t.Protocol.Service, "tcp", t.Host)
-	if notFound(err) {
-		return []Target{t}, nil
+func (t Target) findSRV(ctx context.Context, o *Options) ([]Target, error) {
+	records, secure, err := t.lookupSRV(ctx, o)
+	if err != nil {
+		return nil, err
 	}
-	if err != nil && len(records) == 0 {
-		return nil, lookupError("SRV", err)
+	if len(records) == 0 {
+		return []Target{t}, nil
 	}
 	var found []Target
 	for _, record := range records {
 		if record.Target == "." {
 			return nil, fmt.Errorf("SRV: %s does not offer %s", quote.Escape(t.Host), t.Protocol.Name)
 		}
-		found = append(found, t.at(record.Target, int(record.Port)))
+		host := t.at(record.Target, int(record.Port))
+		if !secure {
+			host.unsigned = unsignedRecords("SRV", t.Host)
+		}
+		found = append(found, host)
 	}
 	return found, nil
 }
 
 // findMX follows the MX records, and without any tries the domain itself. The name to
-// verify is that of the host, which nobody vouches for.
+// verify is that of the host, which nobody vouches for unless the records are signed.
 func (t Target) findMX(ctx context.Context, o *Options) ([]Target, error) {
-	records, err := o.Resolver.LookupMX(ctx, t.Host)
-	if notFound(err) {
-		return []Target{t}, nil
+	records, secure, err := t.lookupMX(ctx, o)
+	if err != nil {
+		return nil, err
 	}
-	if err != nil && len(records) == 0 {
-		return nil, lookupError("MX", err)
+	t.mail = true
+	if len(records) == 0 {
+		return []Target{t}, nil
 	}
 	var found []Target
 	for _, record := range records {
@@ -85,10 +90,13 @@ func (t Target) findMX(ctx context.Context, o *Options) ([]Target, error) {
 			return nil, fmt.Errorf("MX: %s takes no mail (RFC 7505)", quote.Escape(t.Host))
 		}
 		host := t.at(record.Host, t.Port)
-		host.domain = ""
+		host.domain, host.led = "", t.ServerName()
+		if !secure {
+			host.unsigned = unsignedRecords("MX", t.Host)
+		}
 		found = append(found, host)
 	}
-	if o.Notice != nil {
+	if o.Notice != nil && !secure {
 		o.Notice(fmt.Sprintf("the name %s comes from the DNS, which is not authenticated: its certificate does not prove that it serves %s",
 			quote.Escape(found[0].Host), quote.Escape(t.Host)))
 	}
@@ -103,14 +111,16 @@ func (t Target) at(host string, port int) Target {
 	return found
 }
 
-func notFound(err error) bool {
+// lookupError is an error of a *net.Resolver that found n records. That there are none is no error, nor
+// that there are some besides those that were found.
+func lookupError(kind string, err error, n int) error {
 	var dns *net.DNSError
-	return errors.As(err, &dns) && dns.IsNotFound
-}
-
-func lookupError(kind string, err error) error {
-	var dns *net.DNSError
-	if errors.As(err, &dns) {
+	switch {
+	case err == nil, n > 0:
+		return nil
+	case errors.As(err, &dns) && dns.IsNotFound:
+		return nil
+	case errors.As(err, &dns):
 		return fmt.Errorf("%s: %s", kind, quote.Escape(dns.Err))
 	}
 	return fmt.Errorf("%s: %w", kind, err)

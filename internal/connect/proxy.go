@@ -130,7 +130,7 @@ func (p *Proxy) dialResolved(ctx context.Context, d *net.Dialer, network, addres
 	if err != nil {
 		return nil, err
 	}
-	ips, err := net.DefaultResolver.LookupNetIP(ctx, strings.Replace(network, "tcp", "ip", 1), host)
+	ips, err := d.Resolver.LookupNetIP(ctx, strings.Replace(network, "tcp", "ip", 1), host)
 	if err != nil {
 		return nil, err
 	}

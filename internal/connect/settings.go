@@ -37,7 +37,7 @@ type settings struct {
 
 // settings are the settings for a session in which p is spoken, nil for something unknown.
 func (o *Options) settings(t Target, p *negotiate.Protocol, name string) (*settings, error) {
-	if o.Settings == nil || p == nil {
+	if o.Settings == nil || p == nil || t.dane != nil { // the DNS may have something else to say each time
 		return o.makeSettings(t, p, name)
 	}
 	of := settingsOf{o.Trust, t.Address(), p.Name, name}
@@ -76,7 +76,7 @@ func (t Target) server(p *negotiate.Protocol, o *Options) trust.Server {
 	if p == nil {
 		p = t.Protocol
 	}
-	return trust.Server{Address: t.Address(), Protocol: p.Name, Notice: o.Notice}
+	return trust.Server{Address: t.Address(), Protocol: p.Name, DANE: t.dane, Notice: o.Notice}
 }
 
 // CheckTrust reports whether the TLS settings fit the protocol: nil, or an error that names the

@@ -12,6 +12,7 @@ import (
 
 	"tlsup/internal/quote"
 	"tlsup/internal/suggest"
+	"tlsup/internal/trust"
 	"tlsup/negotiate"
 )
 
@@ -27,6 +28,11 @@ type Target struct {
 
 	unicode string // the host as it was given, where Host is its ASCII form
 	domain  string // what the certificate has to be valid for, where that is not Host
+
+	led      string      // the domain whose MX records led to Host
+	mail     bool        // MX records were asked for
+	unsigned string      // what led to Host and is not authentic; "" for nothing
+	dane     *trust.DANE // what the DNS has to say of the certificate; nil if it was not asked
 }
 
 // ParseTarget reads SCHEME://HOST[:PORT], HOST[:PORT], HOST with a port of its own, or

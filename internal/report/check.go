@@ -72,6 +72,7 @@ type check struct {
 	state   *tls.ConnectionState // when the handshake is done
 	tickets ticketWatch
 	retried *trust.ECHError // why the server was connected to twice; nil if it was not
+	tlsa    *trust.DANE     // of the server that was tried last; nil if it was not asked for
 
 	mu      sync.Mutex
 	dialing time.Time // the first address was tried
@@ -86,6 +87,7 @@ func (c *check) run(ctx context.Context) error {
 	o.Trust = c.config.Inspect(&c.look)
 	o.Sessions = &c.tickets
 	o.Dialing = c.whenDialing(o.Dialing)
+	o.TLSA = c.whenTLSA(o.TLSA)
 	o.Trace = c.whenTraced(o.Trace)
 	o.Recognised = c.whenRecognised(o.Recognised)
 	err := c.connect(limited, c.target, &o)
@@ -155,6 +157,17 @@ func (c *check) whenDialing(next func(string)) func(string) {
 	}
 }
 
+// whenTLSA notes what the DNS has to say of each server that is tried.
+func (c *check) whenTLSA(next func(*trust.DANE)) func(*trust.DANE) {
+	return func(d *trust.DANE) {
+		c.tlsa = d
+		c.rec.note("", d.String())
+		if next != nil {
+			next(d)
+		}
+	}
+}
+
 func (c *check) whenTraced(next func(negotiate.Line)) func(negotiate.Line) {
 	return func(l negotiate.Line) {
 		c.rec.line(l)
@@ -202,6 +215,7 @@ func (c *check) conclude(err error) {
 		r.fail(err)
 	}
 	r.ech(c, err)
+	r.dane(c.tlsa, nil)
 	if state == nil || len(state.PeerCertificates) == 0 {
 		return
 	}
@@ -218,6 +232,7 @@ func (c *check) conclude(err error) {
 		r.TLS.SessionTicket = &c.tickets.came
 	}
 	r.verification(verdict)
+	r.dane(verdict.DANE, verdict.TLSA)
 	r.chain(state.PeerCertificates, verdict.Chain, &c.options)
 	r.staple(*state, verdict.Found)
 	r.scts(*state)

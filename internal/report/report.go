@@ -43,9 +43,10 @@ type Report struct {
 	Server       string        `json:"server"`     // HOST:PORT or a path
 	Address      *string       `json:"address"`    // that was reached; nil if none was
 	Milliseconds Times         `json:"milliseconds"`
-	TLS          *Session      `json:"tls"`          // nil if no certificate came
-	ECH          *ECH          `json:"ech"`          // nil: not offered, or the handshake was not reached
-	Verification *Verification `json:"verification"` // likewise
+	TLS          *Session      `json:"tls"`            // nil if no certificate came
+	ECH          *ECH          `json:"ech"`            // nil: not offered, or the handshake was not reached
+	Verification *Verification `json:"verification"`   // nil if no certificate came
+	DANE         *DANE         `json:"dane,omitempty"` // if it was asked for
 	Chain        []Certificate `json:"chain"`
 	OCSP         *OCSP         `json:"ocsp"` // nil: no stapled response
 	SCTs         []SCT         `json:"scts"`
@@ -109,7 +110,7 @@ type Verification struct {
 	Trusted bool     `json:"trusted"`
 	Name    string   `json:"name"`   // that it had to be valid for
 	Anchor  *Anchor  `json:"anchor"` // nil if it is not trusted, or by other means
-	Means   *string  `json:"means"`  // that it is trusted by in place of a chain
+	Means   *string  `json:"means"`  // that it is trusted by in place of a chain, or besides
 	Reasons []Reason `json:"reasons"`
 }
 

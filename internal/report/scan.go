@@ -63,7 +63,7 @@ var errGivenUp = errors.New("the server took no more connections")
 
 // scan scans a server that was reached and speaks p. Its error is the context's.
 func scan(ctx context.Context, t connect.Target, p *negotiate.Protocol, o Options) (*Scan, error) {
-	o.Connect.Lookup = connect.AsGiven // it has been found
+	o.Connect.Lookup, o.Connect.DANE = connect.AsGiven, nil // it has been found
 	s := &scanner{ctx: ctx, target: t, protocol: p, options: o}
 	result := &Scan{Versions: []Try{}, Suites: []Try{}, Groups: []Try{}, NotTried: notTried}
 	var accepted []uint16 // newest first

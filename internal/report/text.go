@@ -92,8 +92,12 @@ func (r *Report) Text(w io.Writer, style Style) error {
 	p := &page{Style: style}
 	r.headline(p)
 	r.way(p)
+	if r.TLS == nil {
+		r.tlsa(p)
+	}
 	if r.TLS != nil {
 		r.agreed(p)
+		r.tlsa(p)
 		r.certificates(p)
 		r.verdict(p)
 	}
@@ -386,8 +390,11 @@ func (r *Report) verdict(p *page) {
 
 // by says what makes the certificate trusted.
 func (v *Verification) by() string {
-	if v.Anchor == nil {
+	switch {
+	case v.Anchor == nil:
 		return "by " + or(v.Means, "other means")
+	case v.Means != nil:
+		return fmt.Sprintf("for %s, by %s, and by %s", v.Name, *v.Means, v.Anchor.Subject)
 	}
 	return fmt.Sprintf("for %s, by %s from %s", v.Name, v.Anchor.Subject, or(v.Anchor.File, "the system's roots"))
 }
