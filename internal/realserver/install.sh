@@ -5,13 +5,13 @@
 # tests start their own.
 set -eu
 
-servers="postfix dovecot-core dovecot-imapd dovecot-pop3d dovecot-lmtpd prosody postgresql mariadb-server slapd nut-server libnss3-tools qemu-utils nats-server tigervnc-standalone-server xrdp dovecot-managesieved vsftpd inn2 inspircd cups-daemon syncplay-server quassel-core ckermit mosquitto redis-server unbound squid tinyproxy dante-server microsocks haproxy freediameterd freediameter-extensions cyrus-common shishi-kdc krb5-kdc munin-node libnet-ssleay-perl"
+servers="postfix dovecot-core dovecot-imapd dovecot-pop3d dovecot-lmtpd prosody postgresql mariadb-server slapd nut-server libnss3-tools qemu-utils nats-server tigervnc-standalone-server xrdp dovecot-managesieved vsftpd inn2 inspircd cups-daemon syncplay-server quassel-core ckermit mosquitto redis-server unbound nsd ldnsutils squid tinyproxy dante-server microsocks haproxy freediameterd freediameter-extensions cyrus-common shishi-kdc krb5-kdc munin-node libnet-ssleay-perl"
 apart="cyrus-imapd cyrus-pop3d cyrus-nntpd cyrus-murder cyrus-replication" # excluded by Dovecot and INN: only unpacked
 modules="github.com/nats-io/nats-server/v2@v2.11.9" # newer than Debian's, which knows no TLS from the first byte
 unpacked="proftpd-core proftpd-mod-crypto" # Debian allows no FTP server beside vsftpd: these are not installed
 clients="curl fetchmail freetds-bin git-email isync ldap-utils libnbd-bin libnews-nntpclient-perl lftp msmtp mutt nut-client openbsd-inetd sic sieve-connect sslscan tigervnc-viewer"
 tools="gnutls-bin krb5-user mandoc ncat openssl sasl2-bin socat stunnel4 tmux"
-units="postfix dovecot prosody postgresql mariadb slapd nut-server nats-server xrdp xrdp-sesman vsftpd inn2 inspircd cups quasselcore mosquitto redis-server unbound squid tinyproxy danted haproxy inetd cyrus-imapd krb5-kdc shishi-kdc munin-node stunnel4"
+units="postfix dovecot prosody postgresql mariadb slapd nut-server nats-server xrdp xrdp-sesman vsftpd inn2 inspircd cups quasselcore mosquitto redis-server unbound nsd squid tinyproxy danted haproxy inetd cyrus-imapd krb5-kdc shishi-kdc munin-node stunnel4"
 
 if ! command -v apt-get >/dev/null; then
 	echo "install.sh: no apt-get here; install by other means: $servers $clients $tools" >&2
