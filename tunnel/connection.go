@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"tlsup/internal/connect"
@@ -27,24 +26,34 @@ const (
 
 // A connection is one client's, and the session that it has been given.
 type connection struct {
+	pair           *Pair        // nil for one beside a session
+	id             uint64       // for the log
 	accepted       net.Conn     // the client's, bare
 	client, server net.Conn     // what to copy between
 	source         net.Addr     // where the client is
+	via            net.Addr     // who has told that; nil: it was not told
 	abortServer    func() error // closes the server's connection without close_notify; nil before there is one
 	raw            bool         // both are bare, so that the kernel can copy between them
 	began          time.Time
 	log            *slog.Logger
+	left           func(error) // called when the connection has ended
 
-	session    *connection     // that this further connection is beside; nil for none
-	beside     sync.WaitGroup  // of what runs beside this one
-	besides    context.Context // in which that runs
-	cutBesides context.CancelCauseFunc
+	session *connection     // that this further connection is beside; nil for none
+	parent  context.Context // in which the connection is
+	beside  sync.WaitGroup  // of what runs beside this one
 
 	stats          *stats        // of the pair, nil for none
 	sent, received tally         // bytes to the server and from it
 	moved          atomic.Int64  // when a byte last moved, in nanoseconds since began
+	ends           atomic.Int32  // how many directions have come to their end
 	clientEnded    chan struct{} // closed when the client has ended its side
 	serverEnded    chan struct{} // closed when nothing more can come from the server
+
+	mu         sync.Mutex
+	over       bool            // both directions have ended: it can't be cut any more
+	cause      error           // why it was cut; nil if it was not
+	besides    context.Context // in which what is beside runs; nil as long as there is nothing
+	cutBesides context.CancelCauseFunc
 }
 
 // count has the connection counted.
@@ -62,45 +71,75 @@ type end interface {
 }
 
 // join carries bytes both ways until the connection ends, see the package comment, and closes it.
-// It returns nil for a clean end.
-func (c *connection) join(ctx context.Context, idle time.Duration) error {
-	ctx, cut := context.WithCancelCause(ctx)
-	defer cut(nil)
-	whole := context.AfterFunc(ctx, c.abort) // which ends both directions
-
+// Then it calls ended, with nil for a clean end. It does not wait for that: as long as nothing
+// comes, a connection is two goroutines that have little on their stacks.
+func (c *connection) join(idle time.Duration, ended func(error)) {
+	whole := context.AfterFunc(c.parent, func() { c.cut(context.Cause(c.parent)) })
 	splice := c.raw && idle == 0
 	c.clientEnded, c.serverEnded = make(chan struct{}), make(chan struct{})
 	c.move()
 	if idle > 0 {
-		c.watch(ctx, cut, idle)
+		c.watch(idle)
 	}
-	var ends atomic.Int32
-	ended := func(err error) {
-		if err != nil {
-			cut(err)
-		} else if ends.Add(1) == 1 && idle == 0 && !splice {
-			c.watch(ctx, cut, linger)
+	finish := func(err error) {
+		c.cut(err)
+		if c.ends.Add(1) == 1 {
+			if err == nil && idle == 0 && !splice {
+				c.watch(linger)
+			}
+			return
+		}
+		whole()
+		ended(c.close())
+	}
+	up := &way{c: c, dst: c.server, src: c.client, count: &c.sent, ended: c.uploaded, finish: finish}
+	down := &way{c: c, dst: c.client, src: c.server, count: &c.received, ended: c.downloaded, finish: finish}
+	for _, w := range []*way{up, down} {
+		if splice {
+			go w.splice()
+		} else {
+			w.from = record.NewReceiver(w.src)
+			go w.carry()
 		}
 	}
-	downloaded := apart(func() error {
-		err := errFault
-		defer func() { ended(err) }()
-		err = c.download(splice)
-		return nil
-	})
-	ended(c.upload(splice))
-	downloaded()
-	if !whole() {
-		return context.Cause(ctx)
-	}
-	c.server.Close()
-	c.client.Close()
-	return nil
 }
 
-// upload carries what the client says to its end, and passes that on.
-func (c *connection) upload(splice bool) error {
-	writing, err := c.carry(c.server, c.client, &c.sent, splice)
+// close closes both sides when both directions have ended, and tells why they were cut.
+func (c *connection) close() error {
+	c.mu.Lock()
+	c.over = true
+	cause := c.cause
+	c.mu.Unlock()
+	if cause == nil {
+		c.server.Close()
+		c.client.Close()
+	}
+	return cause
+}
+
+// cut ends both directions at once, for a reason; nil: not at all.
+func (c *connection) cut(cause error) {
+	c.mu.Lock()
+	first := cause != nil && c.cause == nil && !c.over
+	if first {
+		c.cause = cause
+	}
+	c.mu.Unlock()
+	if first {
+		c.abort()
+	}
+}
+
+// ending tells that the connection is being cut, or has ended.
+func (c *connection) ending() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.over || c.cause != nil
+}
+
+// uploaded passes on how what the client says has ended: by itself, or by an error of reading, or of
+// writing to the server.
+func (c *connection) uploaded(writing bool, err error) error {
 	switch {
 	case err == nil:
 		close(c.clientEnded)
@@ -117,10 +156,9 @@ func (c *connection) upload(splice bool) error {
 	return fmt.Errorf("server: %w", err)
 }
 
-// download carries what the server says to its end, and passes that on.
-func (c *connection) download(splice bool) error {
+// downloaded is the same for what the server says.
+func (c *connection) downloaded(writing bool, err error) error {
 	defer close(c.serverEnded)
-	writing, err := c.carry(c.client, c.server, &c.received, splice)
 	switch {
 	case err == nil:
 		c.client.(end).CloseWrite()
@@ -141,38 +179,6 @@ func (c *connection) download(splice bool) error {
 	return fmt.Errorf("server: %w", err)
 }
 
-// carry carries one direction, and tells whether it was dst that failed.
-func (c *connection) carry(dst, src net.Conn, count *tally, splice bool) (writing bool, err error) {
-	if !splice {
-		return c.copy(dst, src, count)
-	}
-	n, err := io.Copy(dst, src)
-	count.Add(n)
-	return errors.Is(err, syscall.EPIPE), err
-}
-
-// copy copies to the end of src, and tells whether it was dst that failed.
-func (c *connection) copy(dst io.Writer, src net.Conn, count *tally) (writing bool, err error) {
-	from := record.NewReceiver(src)
-	for {
-		data, err := from.Receive()
-		if len(data) > 0 {
-			c.move()
-			if _, err := dst.Write(data); err != nil {
-				return true, err
-			}
-			count.Add(int64(len(data)))
-			c.move()
-		}
-		switch {
-		case err == io.EOF:
-			return false, nil
-		case err != nil:
-			return false, err
-		}
-	}
-}
-
 func (c *connection) move() {
 	c.moved.Store(int64(time.Since(c.began)))
 	if c.session != nil {
@@ -181,15 +187,21 @@ func (c *connection) move() {
 }
 
 // watch cuts the connection when nothing has moved for idle.
-func (c *connection) watch(ctx context.Context, cut context.CancelCauseFunc, idle time.Duration) {
+func (c *connection) watch(idle time.Duration) {
 	quiet := time.Since(c.began) - time.Duration(c.moved.Load())
 	switch {
-	case ctx.Err() != nil:
+	case c.ending():
 	case quiet >= idle:
-		cut(fmt.Errorf("nothing moved for %v", idle))
+		c.cut(fmt.Errorf("nothing moved for %v", idle))
 	default:
-		time.AfterFunc(idle-quiet, func() { c.watch(ctx, cut, idle) })
+		time.AfterFunc(idle-quiet, func() { c.watch(idle) })
 	}
+}
+
+// fault is the error that a panic ends the connection with. The log has its place.
+func (c *connection) fault(value any) error {
+	c.tell(slog.LevelError, "fault in the tunnel, please report it", "panic", value, "stack", string(debug.Stack()))
+	return fmt.Errorf("fault in the tunnel: %v", value)
 }
 
 // abort cuts both sides, so that neither can take what it has for all there was.
@@ -203,6 +215,22 @@ func (c *connection) abort() {
 	c.accepted.Close()
 }
 
+// tell logs something of the connection.
+func (c *connection) tell(level slog.Level, message string, args ...any) {
+	if c.session != nil {
+		c.session.tell(level, message, args...)
+		return
+	}
+	if !c.log.Enabled(context.Background(), level) {
+		return
+	}
+	all := append(make([]any, 0, 16), "id", c.id, "target", c.pair.Target.Address(), "client", Address(c.source))
+	if c.via != nil {
+		all = append(all, "via", Address(c.via))
+	}
+	c.log.Log(context.Background(), level, message, append(all, args...)...)
+}
+
 // failed logs a connection that never got its session.
 func (c *connection) failed(err error) {
 	args := []any{"error", err, "took", time.Since(c.began).Round(time.Millisecond)}
@@ -213,15 +241,15 @@ func (c *connection) failed(err error) {
 			args = append(args, "hint", known.Hint)
 		}
 	}
-	c.log.Error("failed", args...)
+	c.tell(slog.LevelError, "failed", args...)
 }
 
 // closed logs the end of a connection.
 func (c *connection) closed(err error) {
 	args := []any{"took", time.Since(c.began).Round(time.Millisecond), "sent", c.sent.Load(), "received", c.received.Load()}
 	if err == nil {
-		c.log.Info("closed", args...)
+		c.tell(slog.LevelInfo, "closed", args...)
 		return
 	}
-	c.log.Warn("closed", append(args, "error", err)...)
+	c.tell(slog.LevelWarn, "closed", append(args, "error", err)...)
 }

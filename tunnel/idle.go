@@ -1,59 +1,15 @@
 package tunnel
 
 import (
-	"errors"
-	"fmt"
 	"runtime"
 	"runtime/debug"
 	"sync"
 	"time"
 )
 
-// apart runs f in a goroutine of its own. wait returns its error, and goes on with its panic.
-func apart(f func() error) (wait func() error) {
-	var err error
-	var fault *deepFault
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		defer func() {
-			if value := recover(); value != nil {
-				fault = &deepFault{value, debug.Stack()}
-			}
-		}()
-		err = f()
-	}()
-	return func() error {
-		<-done
-		if fault != nil {
-			panic(fault)
-		}
-		return err
-	}
-}
-
-// A deepFault is a panic of another goroutine.
-type deepFault struct {
-	value any
-	stack []byte
-}
-
-func (f *deepFault) String() string { return fmt.Sprint(f.value) }
-
-// stackOf returns where a panic began that has been recovered from.
-func stackOf(fault any) string {
-	if deep, ok := fault.(*deepFault); ok {
-		return string(deep.stack)
-	}
-	return string(debug.Stack())
-}
-
-// errFault is what a connection ends with while its panic is under way.
-var errFault = errors.New("fault in the tunnel")
-
 const (
-	burst = 64              // connections opened
-	calm  = 1 * time.Second // without another
+	burst = 64            // connections opened
+	calm  = 3 * restAfter // without another: by then they have gone to rest
 )
 
 // A relief gives memory back to the system when a burst of connections has been opened: their

@@ -194,11 +194,12 @@ func (s *Server) accept(stop, conns context.Context, pair *Pair) error {
 			backoff = 0
 			log.Info("accept works again")
 		}
-		s.open.Go(func() {
+		s.open.Add(1)
+		go s.serve(conns, pair, conn, func(error) {
 			if slots != nil {
-				defer func() { <-slots }()
+				<-slots
 			}
-			s.serve(conns, pair, conn)
+			s.open.Done()
 		})
 	}
 }
@@ -226,49 +227,55 @@ func (s *Server) takeSlot(stop context.Context, slots chan struct{}, full *bool,
 // ServeConn serves one client to its end. It returns the error that ended it: *connect.Error, or
 // what failed in the session. Closing client is its own.
 func (s *Server) ServeConn(ctx context.Context, pair *Pair, client net.Conn) error {
-	return s.serve(ctx, pair, client)
+	ended := make(chan error, 1)
+	s.serve(ctx, pair, client, func(err error) { ended <- err })
+	return <-ended
 }
 
-// serve leads one client to the server, and carries their bytes. Whatever happens to it is no
-// other connection's matter.
-func (s *Server) serve(ctx context.Context, pair *Pair, client net.Conn) (err error) {
+// serve leads one client to the server, and has their bytes carried. Whatever happens to it is no
+// other connection's matter. left is called when all has ended, with the error that ended it.
+func (s *Server) serve(ctx context.Context, pair *Pair, client net.Conn, left func(error)) {
 	c := &connection{
-		accepted: client, client: client,
+		pair: pair, id: s.number.Add(1), log: s.Log,
+		accepted: client, client: client, parent: ctx, left: left,
 		began: time.Now(), stats: pair.stats,
 		source: client.RemoteAddr(),
 	}
-	log := s.Log.With("id", s.number.Add(1), "target", pair.Target.Address())
-	c.log = log.With("client", Address(c.source))
 	c.count()
-	defer c.stats.end()
 	defer func() {
-		if fault := recover(); fault != nil {
-			c.log.Error("fault in the tunnel, please report it", "panic", fault, "stack", stackOf(fault))
+		if value := recover(); value != nil {
+			err := c.fault(value)
 			c.abort()
-			err = fmt.Errorf("fault in the tunnel: %v", fault)
+			c.leave(err)
 		}
 	}()
-	c.besides, c.cutBesides = context.WithCancelCause(ctx)
-	defer c.beside.Wait()
-	defer c.cutBesides(nil)
-	// The stack of a handshake is deep: this one would stay so to the end.
-	if err := apart(func() error { return s.connect(ctx, pair, c, log) })(); err != nil {
+	if err := s.connect(ctx, pair, c); err != nil {
 		c.failed(err)
 		c.stats.fail(err, "other")
 		client.Close()
-		return err
+		c.leave(err)
+		return
 	}
-	c.log.Info("opened", "took", time.Since(c.began).Round(time.Millisecond))
+	c.tell(slog.LevelInfo, "opened", "took", time.Since(c.began).Round(time.Millisecond))
 	s.relief.opened()
-	err = c.serve(ctx, s.Idle)
-	c.closed(err)
-	c.stats.fail(err, connect.Transfer)
-	return err
+	c.join(s.Idle, func(err error) {
+		c.endBesides(err)
+		c.closed(err)
+		c.stats.fail(err, connect.Transfer)
+		c.leave(err)
+	})
+}
+
+// leave is the last of a connection.
+func (c *connection) leave(err error) {
+	c.endBesides(err)
+	c.stats.end()
+	c.left(err)
 }
 
 // connect opens the connection to the server, and leads the client to its session. A client that
 // goes away meanwhile is noticed when it is written to.
-func (s *Server) connect(ctx context.Context, pair *Pair, c *connection, log *slog.Logger) error {
+func (s *Server) connect(ctx context.Context, pair *Pair, c *connection) error {
 	if s.Timeout > 0 {
 		limited, stop := context.WithTimeout(ctx, s.Timeout)
 		defer stop()
@@ -280,7 +287,7 @@ func (s *Server) connect(ctx context.Context, pair *Pair, c *connection, log *sl
 			return err
 		}
 		if source != nil {
-			c.source, c.log = source, log.With("client", Address(source), "via", Address(c.source))
+			c.source, c.via = source, c.source
 		}
 	}
 	options := *pair.Options()
@@ -309,7 +316,7 @@ func (s *Server) connect(ctx context.Context, pair *Pair, c *connection, log *sl
 		options.Notice(err.Error())
 	}
 	if c.log.Enabled(ctx, slog.LevelDebug) { // it verifies the certificate once more
-		c.log.Debug("handshake", "session", session.Trust.Describe(state, session.ServerName))
+		c.tell(slog.LevelDebug, "handshake", "session", session.Trust.Describe(state, session.ServerName))
 	}
 	c.client, c.server, c.abortServer = session.Client, session.Server, session.Abort
 	return nil

@@ -79,6 +79,9 @@ func NewReceiver(conn net.Conn) *Receiver {
 	return r
 }
 
+// Resumes tells that a read deadline ends a wait of Receive without harm: the next call goes on.
+func (r *Receiver) Resumes() bool { return r.source != nil }
+
 // Receive waits for data and returns all that is there, up to 128 KiB. It is valid until the next
 // call. With an error there may be data too. Errors are those of the connection's Read.
 func (r *Receiver) Receive() ([]byte, error) {

@@ -25,6 +25,7 @@ type Session struct {
 
 	TLS   *tls.Conn
 	under *Conn
+	dry   bool // receive has met a deadline: nothing is there but what comes from now on
 
 	closing   atomic.Bool   // close_notify is being sent, or was
 	notified  chan struct{} // closed when that is done, with notifyErr
@@ -76,17 +77,19 @@ func (s *Session) readNow(p []byte) (int, error) {
 // caller's, only when something has come; with an error there is none.
 func (s *Session) receive() (*buffer, int, error) {
 	for {
-		b := takeBuffer(s.under.w - s.under.r)
-		n, err := s.readNow(b.b)
-		switch {
-		case n > 0:
-			return b, s.readOn(b.b, n), nil // an error stays, and the next call meets it
-		case !errors.Is(err, os.ErrDeadlineExceeded):
+		if !s.dry {
+			b := takeBuffer(s.under.w - s.under.r)
+			n, err := s.readNow(b.b)
+			if n > 0 {
+				return b, s.readOn(b.b, n), nil // an error stays, and the next call meets it
+			}
 			b.release()
-			return nil, 0, s.ended(err)
+			if !errors.Is(err, os.ErrDeadlineExceeded) {
+				return nil, 0, s.ended(err)
+			}
 		}
-		b.release()
-		if err := s.under.wait(); err != nil {
+		err := s.under.wait()
+		if s.dry = os.IsTimeout(err); err != nil {
 			return nil, 0, s.ended(err)
 		}
 	}
