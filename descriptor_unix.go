@@ -18,3 +18,38 @@ func openDescriptor(n int) (*os.File, error) {
 	syscall.CloseOnExec(n) // it is not COMMAND's
 	return os.NewFile(uintptr(n), fmt.Sprintf("descriptor %d", n)), nil
 }
+
+// handsDescriptors tells that programs can be handed descriptors by their numbers.
+const handsDescriptors = true
+
+// socketPair makes two sockets that are connected, ours with deadlines.
+func socketPair(ours, theirs **os.File) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		return os.NewSyscallError("socketpair", err)
+	}
+	syscall.CloseOnExec(pair[0])
+	syscall.CloseOnExec(pair[1])
+	if err := syscall.SetNonblock(pair[0], true); err != nil {
+		return os.NewSyscallError("fcntl", err)
+	}
+	*ours, *theirs = os.NewFile(uintptr(pair[0]), "socket"), os.NewFile(uintptr(pair[1]), "socket")
+	return nil
+}
+
+// readNow reads what is there, and returns how many bytes that were. It waits for none.
+func readNow(file *os.File, b []byte) (n int) {
+	raw, err := file.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	raw.Read(func(fd uintptr) bool {
+		if syscall.SetNonblock(int(fd), true) == nil {
+			n, _ = syscall.Read(int(fd), b)
+		}
+		return true
+	})
+	return max(n, 0)
+}

@@ -94,7 +94,8 @@ type session struct {
 	halfClose bool // at once, whatever the protocol
 	raw       bool // the TLS session is another program's
 
-	tls *connect.Session
+	tls   *connect.Session
+	ucspi *ucspi // nil: the command is not offered it
 }
 
 // run connects, starts the command if there is one, and pipes.
@@ -113,8 +114,11 @@ func (s *session) run(ctx context.Context, command *exec.Cmd) error {
 
 	var running *running
 	if command != nil {
-		if running, err = s.startCommand(command); err != nil {
+		if running, err = s.startCommand(command, cancel); err != nil {
 			return err
+		}
+		if s.ucspi != nil {
+			start = s.ucspi.order(start)
 		}
 	} else {
 		growPipe(s.stdin)
@@ -193,6 +197,11 @@ func (c bareConn) Close() error { return c.Abort() }
 func (s *session) startTLS(ctx context.Context, conn net.Conn) (pipe.Conn, error) {
 	limited, stop := context.WithTimeout(ctx, s.plan.timeout)
 	defer stop()
+	if s.ucspi != nil {
+		if err := s.ucspi.begin(); err != nil {
+			return nil, err
+		}
+	}
 	s.events.upgraded(nil)
 	up := negotiate.GoAhead(conn)
 	up.ServerName = s.plan.target.ServerName()
@@ -201,6 +210,9 @@ func (s *session) startTLS(ctx context.Context, conn net.Conn) (pipe.Conn, error
 		return nil, s.manualHint(err)
 	}
 	s.began(tls)
+	if s.ucspi != nil {
+		s.ucspi.secure(tls)
+	}
 	return tls, nil
 }
 
@@ -210,6 +222,9 @@ func (s *session) manualHint(err error) error {
 	var failed *connect.Error
 	if errors.As(err, &failed) && failed.Step == connect.Upgrade && s.plan.after == nil {
 		failed.Hint = "end the input when the server has given its go-ahead, or wait for it with --starttls-after REGEXP"
+		if s.ucspi != nil && s.ucspi.ordered() {
+			failed.Hint = "the command has to read the server's go-ahead before it asks for TLS"
+		}
 	}
 	return err
 }
@@ -287,26 +302,32 @@ type running struct {
 
 // startCommand starts the command with its stdin and stdout on the pipe, and forwards signals
 // to it. When it has ended, the server is not waited for much longer.
-func (s *session) startCommand(command *exec.Cmd) (*running, error) {
+func (s *session) startCommand(command *exec.Cmd, cancel context.CancelCauseFunc) (*running, error) {
 	command.Stderr, command.Env = os.Stderr, s.environment()
-	stdin, err := command.StdinPipe()
+	stdin, stdout, err := s.commandStreams(command, cancel)
 	if err != nil {
 		return nil, err
 	}
-	stdout, err := command.StdoutPipe()
-	if err != nil {
-		return nil, err
+	err = command.Start()
+	if s.ucspi != nil {
+		s.ucspi.started()
 	}
-	if err := command.Start(); err != nil {
+	if err != nil {
 		return nil, usagef("command %s: %w", quote.Short(command.Path), err)
 	}
 	s.handSignals(command.Process)
 	r := &running{command: command, stdin: stdin, stdout: stdout, done: make(chan error, 1)}
 	gone := make(chan struct{})
 	s.pipe.In, s.pipe.Out, s.pipe.Gone = stdout, &commandInput{Writer: stdin}, gone
+	if s.ucspi != nil {
+		go s.ucspi.watch()
+	}
 	go func() {
 		// Process.Wait, not Cmd.Wait, which would close the pipe with output still in it.
 		state, err := command.Process.Wait()
+		if s.ucspi != nil {
+			s.ucspi.exited()
+		}
 		s.child.Store(nil)
 		if err == nil && !state.Success() {
 			err = &exec.ExitError{ProcessState: state}
@@ -315,6 +336,26 @@ func (s *session) startCommand(command *exec.Cmd) (*running, error) {
 		r.done <- err
 	}()
 	return r, nil
+}
+
+// commandStreams are our ends of the streams of a command that is to be started. In manual mode it is
+// offered UCSPI-TLS.
+func (s *session) commandStreams(command *exec.Cmd, cancel context.CancelCauseFunc) (stdin io.WriteCloser, stdout io.ReadCloser, err error) {
+	if s.plan.manual && s.plan.after == nil {
+		if s.ucspi, err = offerUCSPI(command); err != nil {
+			return nil, nil, err
+		}
+	}
+	if u := s.ucspi; u != nil {
+		u.wrong = func(err error) {
+			cancel(&connect.Error{Target: s.plan.target.Address(), Step: connect.Upgrade, Err: err})
+		}
+		return ucspiOut{u}, ucspiIn{u}, nil
+	}
+	if stdin, err = command.StdinPipe(); err == nil {
+		stdout, err = command.StdoutPipe()
+	}
+	return stdin, stdout, err
 }
 
 // end waits for the command after the session has ended, and returns its status. A session that
