@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"crypto/tls"
 	"encoding/json"
 	"os"
@@ -10,9 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
-
 	"tlsup/internal/connect"
+	"tlsup/internal/jsontest"
 	"tlsup/internal/report"
 	"tlsup/internal/testserver"
 	"tlsup/internal/zoo"
@@ -25,13 +23,13 @@ type visit struct {
 	status int
 	args   []string
 	server string
-	schema *jsonschema.Schema
+	schema *jsontest.Schema
 }
 
 // TestZoo shows each certificate of the zoo to the pipe and to check: what they end with, and what
 // they say of it, and that --insecure says the same and goes on.
 func TestZoo(t *testing.T) {
-	schema := reportSchema(t)
+	schema := jsontest.Compile(t, report.Schema)
 	for _, specimen := range zoo.Specimens {
 		t.Run(specimen.Name, func(t *testing.T) {
 			cert, roots := specimen.Build(t)
@@ -105,15 +103,9 @@ func (v *visit) pipe() {
 func (v *visit) check() {
 	v.t.Helper()
 	stdout, stderr := v.run(v.status, "check", "--json")
-	document, err := jsonschema.UnmarshalJSON(strings.NewReader(stdout))
-	if err == nil {
-		err = v.schema.Validate(document)
-	}
+	v.schema.Lines(v.t, stdout, 1)
 	var r report.Report
-	if err == nil {
-		err = json.Unmarshal([]byte(stdout), &r)
-	}
-	if err != nil || r.Status != v.status || stderr != "" {
+	if err := json.Unmarshal([]byte(stdout), &r); err != nil || r.Status != v.status || stderr != "" {
 		v.t.Fatalf("%v; stderr %q; the report is\n%s", err, stderr, stdout)
 	}
 	v.reasons(&r)
@@ -185,23 +177,4 @@ func (v *visit) text(r *report.Report, word, text, stderr string) {
 			v.t.Errorf("no hint %q in\n%s", *reason.Hint, text)
 		}
 	}
-}
-
-// reportSchema is the schema of a report, compiled.
-func reportSchema(t *testing.T) *jsonschema.Schema {
-	t.Helper()
-	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(report.Schema))
-	if err != nil {
-		t.Fatal(err)
-	}
-	compiler := jsonschema.NewCompiler()
-	compiler.AssertFormat()
-	if err := compiler.AddResource("schema.json", document); err != nil {
-		t.Fatal(err)
-	}
-	schema, err := compiler.Compile("schema.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return schema
 }

@@ -334,6 +334,7 @@ func Secure(ctx context.Context, up *negotiate.Upgraded, t Target, o *Options) (
 	if o.Local != nil && up.Protocol.Further {
 		config = o.equip(o.Local, t, up.Conn, config)
 	}
+	ctx = trust.Watching(ctx)
 	tlsConn := tls.Client(under, config)
 	if err := tlsConn.HandshakeContext(ctx); err != nil {
 		return nil, t.handshakeError(ctx, o.Trust, o.Trust.Rejection(tlsConn.ConnectionState(), err))
@@ -430,12 +431,17 @@ func (t Target) handshakeError(ctx context.Context, settings *trust.Config, err 
 		e.Hint = t.portHint()
 	case isClosed(err):
 		e.Err = ErrClosed
-		e.Hint = t.portHint()
+		if e.Hint = t.portHint(); trust.Requested(ctx) {
+			e.Hint = trust.RequestedHint(err, e.Hint)
+		}
 	case trust.IsVersion(err) && t.Protocol.MinVersion != 0:
 		e.Hint = fmt.Sprintf("%s is for %s and newer: the server has to allow it", t.Protocol.Name, tls.VersionName(t.Protocol.MinVersion))
 	default:
 		if e.Hint = settings.HandshakeHint(err); e.Hint == "" {
 			e.Hint = t.portHint()
+		}
+		if trust.Requested(ctx) {
+			e.Hint = trust.RequestedHint(err, e.Hint)
 		}
 	}
 	return e

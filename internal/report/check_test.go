@@ -27,10 +27,10 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
 	"golang.org/x/crypto/ocsp"
 
 	"tlsup/internal/connect"
+	"tlsup/internal/jsontest"
 	"tlsup/internal/testca"
 	"tlsup/internal/testserver"
 	"tlsup/internal/trust"
@@ -46,18 +46,6 @@ func must[T any](t testing.TB) func(T, error) T {
 	}
 }
 
-// schema is schema.json, compiled.
-func schema(t testing.TB) *jsonschema.Schema {
-	t.Helper()
-	document := must[any](t)(jsonschema.UnmarshalJSON(bytes.NewReader(Schema)))
-	compiler := jsonschema.NewCompiler()
-	compiler.AssertFormat()
-	if err := compiler.AddResource("schema.json", document); err != nil {
-		t.Fatal(err)
-	}
-	return must[*jsonschema.Schema](t)(compiler.Compile("schema.json"))
-}
-
 // valid asserts that the report is one line of JSON that the schema describes, and that what a
 // person sees of it can be shown and fits.
 func valid(t testing.TB, r *Report) {
@@ -66,13 +54,7 @@ func valid(t testing.TB, r *Report) {
 	if err := r.WriteJSON(&b); err != nil {
 		t.Fatal(err)
 	}
-	if n := strings.Count(b.String(), "\n"); n != 1 || !strings.HasSuffix(b.String(), "\n") {
-		t.Errorf("%d lines of JSON", n)
-	}
-	document := must[any](t)(jsonschema.UnmarshalJSON(&b))
-	if err := schema(t).Validate(document); err != nil {
-		t.Errorf("the JSON is not as the schema has it: %v", err)
-	}
+	jsontest.Compile(t, Schema).Lines(t, b.String(), 1)
 	for _, width := range []int{0, 60, 80} {
 		text := textOf(t, r, Style{Width: width})
 		for line := range strings.Lines(text) {

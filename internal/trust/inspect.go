@@ -46,11 +46,12 @@ func (c *Config) watch(config *tls.Config, name string) {
 	own := config.GetClientCertificate
 	config.GetClientCertificate = func(info *tls.CertificateRequestInfo) (*tls.Certificate, error) {
 		look.Asked = true
-		if own == nil || !trusted {
-			return new(tls.Certificate), nil // none
+		if !trusted {
+			return giveNone(info)
 		}
-		look.Sent = true
-		return own(info)
+		cert, err := own(info)
+		look.Sent = err == nil && len(cert.Certificate) > 0
+		return cert, err
 	}
 }
 

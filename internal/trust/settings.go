@@ -198,6 +198,9 @@ func (c *Config) Client(name string, alpn []string) *tls.Config {
 		}
 		return err
 	}
+	if config.GetClientCertificate == nil {
+		config.GetClientCertificate = giveNone
+	}
 	if c.sessions != "" {
 		config.ClientSessionCache = c.sessionCache(config)
 	}
