@@ -17,6 +17,7 @@ import (
 	"unicode/utf8"
 
 	"tlsup/internal/connect"
+	"tlsup/internal/dns"
 	"tlsup/internal/gnutls"
 	"tlsup/internal/quote"
 	"tlsup/internal/record"
@@ -62,6 +63,7 @@ type gnutlsRun struct {
 	connect  connect.Options
 	chain    *trust.Config // that judges by authorities
 	trust    *trust.Config
+	resolver *dns.Resolver // for --dane
 	priority *gnutls.Priority
 	at       time.Time // of --attime; zero: now
 	files    gnutlsFiles

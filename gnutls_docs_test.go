@@ -46,8 +46,6 @@ func gnutlsEntry(o gnutls.Option) []string {
 		text += fmt.Sprintf(" From 0 to %d.", o.Max)
 	}
 	switch {
-	case o.Standing == gnutls.NotYet:
-		text += " Not supported yet."
 	case o.Standing == gnutls.Never:
 		text += " Not supported: " + o.Here + "."
 	case o.Here != "":

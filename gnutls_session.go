@@ -32,6 +32,9 @@ func (g *gnutlsRun) prepare(ctx context.Context) (err error) {
 	if g.line.Has("fastopen") && !connect.HasFastOpen {
 		return &gnutls.UnsupportedError{Option: "fastopen", Why: " on this system"}
 	}
+	if err := g.loadResolver(); err != nil {
+		return err
+	}
 	if g.inline, err = g.inlineFor(); err != nil {
 		return err
 	}
@@ -49,7 +52,7 @@ func (g *gnutlsRun) prepare(ctx context.Context) (err error) {
 	}
 	g.connect = connect.Options{
 		Network: "tcp", Name: g.line.Value("starttls-name"), Trust: g.trust, FastOpen: g.line.Has("fastopen"),
-		Under: g.under, Dialing: g.dialing,
+		Under: g.under, Dialing: g.dialing, Resolver: g.connect.Resolver,
 	}
 	if g.line.Has("resume") || g.inline != nil {
 		g.connect.Sessions = newTicketCache()

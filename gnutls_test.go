@@ -583,16 +583,16 @@ func TestGnutlsLateAnswer(t *testing.T) {
 // TestGnutlsRefuses: what can't be done ends with status 2, and names the option or the word.
 func TestGnutlsRefuses(t *testing.T) {
 	t.Parallel()
-	for _, test := range []struct{ arg, want string }{
+	for _, test := range []struct{ args, want string }{
 		{"--udp", "gnutls-cli: option --udp is not supported: crypto/tls has no DTLS\n"},
 		{"-e", "gnutls-cli: option --rehandshake is not supported: "},
-		{"--dane", "gnutls-cli: option --dane is not supported yet\n"},
+		{"--dane --no-local-dns", "gnutls-cli: option --no-local-dns is not supported with --dane: "},
 		{"--priority=NORMAL:+PSK", "gnutls-cli: --priority: +PSK can't be done here: "},
 	} {
-		c := startGnutls(t, "tlsup", "--as", gnutls.Name, "localhost", test.arg)
+		c := startGnutls(t, "tlsup", append([]string{"--as", gnutls.Name, "localhost"}, strings.Fields(test.args)...)...)
 		s := c.wait()
 		if s.status != 2 || s.out != "" || !strings.HasPrefix(s.err, test.want) {
-			t.Errorf("%s: status %d\n%s%s", test.arg, s.status, s.out, s.err)
+			t.Errorf("%s: status %d\n%s%s", test.args, s.status, s.out, s.err)
 		}
 	}
 }

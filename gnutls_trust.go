@@ -74,7 +74,7 @@ func (g *gnutlsRun) loadTrust(ctx context.Context) (err error) {
 	if g.target.Protocol.MinVersion == tls.VersionTLS13 {
 		offer.Suites = nil // those before can't be used
 	}
-	g.trust = config.Offering(offer).Changed(g.change)
+	g.trust = config.Offering(offer).Changed(func(config *tls.Config, name string) { g.change(ctx, config, name) })
 	return nil
 }
 
@@ -117,7 +117,7 @@ func (g *gnutlsRun) knownHost(cs tls.ConnectionState, name string) {
 }
 
 // change makes the settings of a connection tell what is seen in its handshake.
-func (g *gnutlsRun) change(config *tls.Config, name string) {
+func (g *gnutlsRun) change(ctx context.Context, config *tls.Config, name string) {
 	block := &gnutls.Block{Verbose: g.line.Has("verbose"), PrintCert: g.line.Has("print-cert")}
 	g.block = block
 	config.SessionTicketsDisabled = g.line.Has("noticket") || g.priority.NoTickets
@@ -130,15 +130,19 @@ func (g *gnutlsRun) change(config *tls.Config, name string) {
 			}
 		}
 		block.Certificates(cs)
-		revoked := g.judge(cs, name)
+		against := g.judge(cs, name)
 		tofu := g.line.Has("tofu") || g.line.Has("strict-tofu")
+		advice := tofu || g.line.Has("insecure")
+		if g.line.Has("dane") && (advice || against == nil && (g.line.No("ca-verification") || g.chain.Problem(cs, name) == nil)) {
+			against = g.dane(ctx, cs)
+		}
 		if tofu {
 			g.knownHost(cs, name)
 		}
-		if err := verify(cs); err != nil || tofu || g.line.Has("insecure") {
+		if err := verify(cs); err != nil || advice {
 			return err
 		}
-		return revoked
+		return against
 	}
 	own := config.GetClientCertificate
 	config.GetClientCertificate = func(info *tls.CertificateRequestInfo) (*tls.Certificate, error) {

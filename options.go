@@ -349,7 +349,7 @@ func resolvers(c *cli.Context, target connect.Target, o *connect.Options) (err e
 		return nil
 	}
 	if o.DANE, err = dns.System(); err != nil {
-		return fmt.Errorf("option --dane: %w", err)
+		return fmt.Errorf("option --dane: %w; or name one that you trust with --resolver", err)
 	}
 	return nil
 }

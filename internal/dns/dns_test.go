@@ -367,7 +367,7 @@ func TestSystem(t *testing.T) {
 		{"nameserver ::1\nnameserver 192.0.2.1\n", "[::1]:53", ""},
 		{"# nameserver 127.0.0.1\nnameserver 192.0.2.1\n", "", "/etc/resolv.conf names 192.0.2.1, which is not this machine"},
 		{"nameserver 192.0.2.1\nnameserver 2001:db8::1\noptions edns0 trust-ad\n", "192.0.2.1:53, [2001:db8::1]:53", ""},
-		{"nameserver 192.0.2.1\n#options trust-ad\n", "", "--resolver"},
+		{"nameserver 192.0.2.1\n#options trust-ad\n", "", "trust-ad"},
 		{"nameserver\nnameserver \x1b\n", "127.0.0.1:53", ""},
 		{"", "127.0.0.1:53", ""},
 	} {

@@ -30,11 +30,12 @@ func At(text string) (*Resolver, error) {
 }
 
 // System returns the system's resolvers that are trusted to validate: those on this machine, or all if
-// its resolv.conf says "options trust-ad". Its error says what to do if there is none.
+// its resolv.conf says "options trust-ad". Its error says what to do if there is none, but for naming
+// one.
 func System() (*Resolver, error) {
 	text, err := os.ReadFile(systemFile)
 	if err != nil {
-		return nil, fmt.Errorf("no resolver is known to validate DNSSEC: %w; name one with --resolver", err)
+		return nil, fmt.Errorf("no resolver is known to validate DNSSEC: %w", err)
 	}
 	return parseSystem(string(text))
 }
@@ -67,8 +68,7 @@ func parseSystem(text string) (*Resolver, error) {
 	}
 	if r.servers == nil {
 		return nil, errors.New("no resolver is trusted to validate DNSSEC: " + systemFile + " names " + strings.Join(named, ", ") +
-			", which is not this machine; run one here (unbound, systemd-resolved), name one that you trust with --resolver, " +
-			"or write \"options trust-ad\" there if the way to it is safe")
+			", which is not this machine; run one here (unbound, systemd-resolved), or write \"options trust-ad\" there if the way to it is safe")
 	}
 	return r, nil
 }

@@ -41,8 +41,6 @@ func (g given) unsupported() error {
 	switch {
 	case g.no: // what is not done is not done
 		return nil
-	case g.option.Standing == NotYet:
-		return &UnsupportedError{g.option.Name, " yet"}
 	case g.option.Standing == Never:
 		return &UnsupportedError{g.option.Name, ": " + g.option.Here}
 	case strings.HasPrefix(g.value, "pkcs11:") && strings.HasPrefix(g.option.Name, "x509"):

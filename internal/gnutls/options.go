@@ -12,8 +12,6 @@ type Standing int
 const (
 	// Works: it does what it does there, if nothing else is said.
 	Works Standing = iota
-	// NotYet: it could be done, and ends the run with status 2.
-	NotYet
 	// Never: crypto/tls can't do it, which ends the run with status 2.
 	Never
 )
@@ -53,8 +51,10 @@ var Options = []Option{
 	{Name: "verbose", Short: 'V', Help: "more verbose output"},
 	{Name: "tofu", No: true, Help: "trust on first use", Here: "tlsup's known hosts are used; the question is asked on the terminal, and about another key than before it is not asked but refused"},
 	{Name: "strict-tofu", No: true, Help: "fail if a certificate is unknown or has changed", Here: "by tlsup's known hosts"},
-	{Name: "dane", No: true, Help: "verify by DANE", Standing: NotYet},
-	{Name: "local-dns", No: true, Help: "use the local DNS server for DNSSEC", Standing: NotYet},
+	{Name: "dane", No: true, Help: "verify by DANE",
+		Here: "besides authorities, as there; the validation is left to the resolver, that of the system if it is on this machine or its file says trust-ad, or the one that TLSUP_RESOLVER names"},
+	{Name: "local-dns", No: true, Help: "use the local DNS server for DNSSEC",
+		Here: "it is always used; --no-local-dns can't be used with --dane"},
 	{Name: "ca-verification", No: true, Help: "verify the certificate by authorities; the default"},
 	{Name: "ocsp", No: true, Help: "verify by OCSP",
 		Here: "the server's own certificate has to be proven good, by what it staples or by its responder; those above it must not be revoked"},

@@ -90,8 +90,8 @@ func daneZones(port int, leaf, inter, root, other *x509.Certificate, chat ...str
 	parent = append(parent, chat...)
 	return []Zone{
 		{Origin: "insecure.example.org", Unsigned: true, Records: append(record("www", good), "@ MX 10 good-u311.example.org.")},
-		{Origin: "bogus.example.org", Records: append(record("broken", good), record("whole", good)...),
-			Spoil: [2]string{"broken.bogus.example.org.\t60\tIN\tA\t127.0.0.1", "broken.bogus.example.org.\t60\tIN\tA\t127.0.0.2"}},
+		{Origin: "bogus.example.org", Records: append(record("broken", "3 0 1 "+strings.Repeat("00", 32)), record("whole", good)...),
+			Spoil: [2]string{strings.Repeat("00", 32), strings.TrimPrefix(rdata(3, 0, 1, leaf), "3 0 1 ")}},
 		{Origin: "example.org", Records: parent},
 	}
 }
@@ -203,7 +203,7 @@ func TestDANE(t *testing.T) {
 		w.run(t, "insecure.example.org", "--mx").must(t, 6, "", "the MX records of insecure.example.org, which name the host, are not signed")
 	})
 	t.Run("bogus", func(t *testing.T) {
-		w.run(t, "broken.bogus.example.org").must(t, 3, "", "resolve: A broken.bogus.example.org: resolver "+w.dns.Addr("dns")+": DNSSEC validation failed")
+		w.run(t, "broken.bogus.example.org").must(t, 3, "", "resolve: TLSA _", "_tcp.broken.bogus.example.org: resolver "+w.dns.Addr("dns")+": DNSSEC validation failed")
 		w.run(t, "whole.bogus.example.org").must(t, 0, bye) // the certificate is not for it, which is nothing to usage 3
 	})
 	t.Run("mx", func(t *testing.T) {
@@ -231,6 +231,33 @@ func TestDANE(t *testing.T) {
 		r = w.report(t, "broken.bogus.example.org")
 		if r.Status != 3 || r.DANE != nil {
 			t.Errorf("%+v, %+v", r, r.DANE)
+		}
+	})
+	t.Run("stand-in", func(t *testing.T) {
+		for _, test := range []struct {
+			host, args string
+			status     int
+			err        string
+		}{
+			{"good-u311", "", 0, "- DANE: Certificate matches. \n"},
+			{"good-u011", "", 0, "- DANE: Certificate matches. \n"},
+			{"bad-u111", "", 1, "- DANE: Verification failed. The certificate differs. \n*** Fatal error: Error in the certificate.\n"},
+			{"bad-u211", "", 1, "- DANE: Verification failed. CA constrains were violated. \n*** Fatal error: "},
+			{"bad-u311", "--insecure", 0, "- DANE: Verification failed. The certificate differs. \n"},
+			{"good-u211", "--no-ca-verification", 1, "- DANE: Verification failed. There were no DANE information. \n"},
+			{"deep-ee.names", "", 1, "*** Fatal error: Error in the certificate.\n"}, // the authorities are asked as well
+			{"deep-ee.names", "--no-ca-verification", 0, "- DANE: Certificate matches. \n"},
+			{"none", "", 1, "*** DANE verification error: No DANE data were found.\n*** Fatal error: "},
+			{"outside-none", "", 1, "*** DANE verification error: No DANE data were found.\n"},
+			{"www.insecure", "--verify-hostname mail.example.org", 1, "*** DANE verification error: No DNSSEC signature was found.\n"},
+			{"broken.bogus", "--verify-hostname mail.example.org", 1, "*** DANE verification error: The DNSSEC signature is invalid.\n"},
+		} {
+			args := append([]string{"--as", "gnutls-cli", "--dane", "--local-dns", "--starttls-proto", "smtp", "--x509cafile", w.roots,
+				"-p", strconv.Itoa(w.mail.Ports["smtp"])}, strings.Fields(test.args)...)
+			got := bare(t, []string{"TLSUP_RESOLVER=" + w.dns.Addr("dns")}, "QUIT\r\n", append(args, test.host+".example.org")...)
+			if got.status != test.status || !strings.HasPrefix(got.stderr, test.err) {
+				t.Errorf("%v: status %d, want %d\n%s\n%s", got.args, got.status, test.status, got.stderr, got.stdout)
+			}
 		}
 	})
 	t.Run("resolvers", func(t *testing.T) {

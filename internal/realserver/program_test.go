@@ -73,14 +73,22 @@ func tlsup(t *testing.T, stdin string, args ...string) result {
 // tlsupWith is tlsup with variables added to the environment.
 func tlsupWith(t *testing.T, env []string, stdin string, args ...string) result {
 	t.Helper()
+	// On a busy machine a server may take longer than the program would wait by itself.
+	r := bare(t, env, stdin, append([]string{"--timeout", limit.String()}, args...)...)
+	r.args = args
+	return r
+}
+
+// bare is tlsupWith without an option that the test does not give.
+func bare(t *testing.T, env []string, stdin string, args ...string) result {
+	t.Helper()
 	binary, err := build()
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*limit)
 	defer cancel()
-	// On a busy machine a server may take longer than the program would wait by itself.
-	cmd := exec.CommandContext(ctx, binary, append([]string{"--timeout", limit.String()}, args...)...)
+	cmd := exec.CommandContext(ctx, binary, args...)
 	var stdout, stderr bytes.Buffer
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &stdout, &stderr
