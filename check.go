@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -187,7 +186,7 @@ func (p *program) checkOptions(c *cli.Context, pl *checkPlan) error {
 	}
 	for _, target := range pl.targets {
 		o := common
-		if o.Connect, err = connection(c, target); err != nil {
+		if o.Connect, err = connection(c, target, pl.sentNames(c, target.Protocol)); err != nil {
 			return err
 		}
 		o.Connect.Notice = func(text string) { p.message.line("%s: warning: %s", target.Address(), text) }
@@ -212,6 +211,20 @@ func (p *program) checkOptions(c *cli.Context, pl *checkPlan) error {
 		}
 	}
 	return nil
+}
+
+// sentNames are what the upgrade sends to one target of several: a name that its protocol has no use for
+// is for others, where there are some.
+func (pl *checkPlan) sentNames(c *cli.Context, p *negotiate.Protocol) connect.Options {
+	o := sentNames(c)
+	sends := func(t connect.Target) bool { return t.Protocol.Names != negotiate.NoName }
+	if p.Names == negotiate.NoName && slices.ContainsFunc(pl.targets, sends) {
+		o.Name = ""
+	}
+	if !p.From && slices.ContainsFunc(pl.targets, func(t connect.Target) bool { return t.Protocol.From }) {
+		o.From = ""
+	}
+	return o
 }
 
 // parseExpiry reads a length of time: a number with one of the units h, d and w.

@@ -224,7 +224,7 @@ func (p *program) plan(c *cli.Context) (*plan, error) {
 	if pl.target, err = parseTarget(c, pl.manual); err != nil {
 		return nil, usageError{err}
 	}
-	if pl.connect, err = connection(c, pl.target); err != nil {
+	if pl.connect, err = connection(c, pl.target, sentNames(c)); err != nil {
 		return nil, err
 	}
 	settings, err := p.trust(c, p.askHost(c, pl.timeout))
@@ -247,9 +247,15 @@ func (p *program) plan(c *cli.Context) (*plan, error) {
 	return pl, nil
 }
 
-// connection reads the options on how to connect to a target. Its errors are usageErrors.
-func connection(c *cli.Context, target connect.Target) (connect.Options, error) {
-	o := connect.Options{Network: "tcp", Name: c.String("starttls-name"), From: c.String("starttls-from")}
+// sentNames are what the upgrade sends.
+func sentNames(c *cli.Context) (o connect.Options) {
+	return connect.Options{Name: c.String("starttls-name"), From: c.String("starttls-from")}
+}
+
+// connection reads the options on how to connect to a target, beyond what o has. Its errors are
+// usageErrors.
+func connection(c *cli.Context, target connect.Target, o connect.Options) (connect.Options, error) {
+	o.Network = "tcp"
 	switch {
 	case c.Bool("ipv4"):
 		o.Network = "tcp4"

@@ -134,7 +134,7 @@ func (p *program) pairs(c *cli.Context, pl *tunnelPlan) ([]tunnel.Pair, error) {
 	pairs := make([]tunnel.Pair, len(pl.targets))
 	pl.identities = p.identities(c, pl)
 	for _, target := range pl.targets {
-		o, err := connection(c, target)
+		o, err := connection(c, target, sentNames(c))
 		if err != nil {
 			return nil, err
 		}
