@@ -132,18 +132,6 @@ func (c *clearConn) CloseWrite() error {
 	return c.Conn.(interface{ CloseWrite() error }).CloseWrite()
 }
 
-// Raw returns the connection for somebody else's handshake, the next thing on it, and fails
-// with a *CleartextError if the server has sent anything by now.
-func (u *Upgraded) Raw() (net.Conn, error) {
-	if err := u.guard.checkWrite(); err != nil {
-		return nil, err
-	}
-	if u.Protocol != nil && u.Protocol.WrapRaw != nil {
-		return u.Protocol.WrapRaw(u.guard.conn), nil
-	}
-	return u.Conn, nil
-}
-
 // withPrefix is conn, of which some bytes have been read already.
 func withPrefix(conn net.Conn, prefix []byte) net.Conn {
 	if len(prefix) == 0 {
