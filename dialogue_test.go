@@ -278,6 +278,8 @@ func change(config *tls.Config, changes []string) error {
 			})
 		case "not-yet":
 			alters = append(alters, func(cert *x509.Certificate) { cert.NotBefore = time.Now().Add(10 * time.Hour) })
+		case "sha1":
+			alters = append(alters, func(cert *x509.Certificate) { cert.SignatureAlgorithm = x509.ECDSAWithSHA1 })
 		case "revoked":
 			alters = append(alters, func(cert *x509.Certificate) { cert.SerialNumber = revokedSerial })
 		case "responder":

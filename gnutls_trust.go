@@ -23,15 +23,16 @@ func (g *gnutlsRun) loadTrust(ctx context.Context) (err error) {
 	l := g.line
 	s := trust.Settings{
 		CertFile: l.Value("x509certfile"), KeyFile: l.Value("x509keyfile"), DER: l.Has("x509fmtder"),
-		VerifyName: l.Value("verify-hostname"),
-		Insecure:   l.Has("insecure") || l.No("ca-verification"),
-		NoRoots:    l.Has("insecure"),
-		TLSMin:     "1.0",
-		ShortKeys:  true,
-		Retrieve:   l.Has("ca-auto-retrieve"),
-		Time:       g.at,
-		ALPN:       l.Values("alpn"),
-		Passphrase: func(file string) ([]byte, error) { return askPassphrase(ctx, file) },
+		VerifyName:  l.Value("verify-hostname"),
+		Insecure:    l.Has("insecure") || l.No("ca-verification"),
+		NoRoots:     l.Has("insecure"),
+		TLSMin:      "1.0",
+		ShortKeys:   true,
+		AllowBroken: l.Has("verify-allow-broken") || l.Has("insecure"),
+		Retrieve:    l.Has("ca-auto-retrieve"),
+		Time:        g.at,
+		ALPN:        l.Values("alpn"),
+		Passphrase:  func(file string) ([]byte, error) { return askPassphrase(ctx, file) },
 	}
 	if l.Has("x509crlfile") {
 		s.CRLFiles = []string{l.Value("x509crlfile")}

@@ -286,7 +286,9 @@ func statusWords(errs []error, now time.Time) string {
 	}{
 		{func(err error) bool { return errors.Is(err, trust.ErrRevoked) }, "The certificate chain is revoked. "},
 		{func(err error) bool { return errors.Is(err, trust.ErrOldList) }, "The revocation or OCSP data are old and have been superseded. "},
-		{func(err error) bool { return errors.As(err, new(x509.UnknownAuthorityError)) }, "The certificate issuer is unknown. "},
+		{func(err error) bool {
+			return errors.As(err, new(x509.UnknownAuthorityError)) && !errors.As(err, new(x509.InsecureAlgorithmError))
+		}, "The certificate issuer is unknown. "},
 		{invalid(x509.NotAuthorizedToSign), "The certificate issuer is not a CA. "},
 		{func(err error) bool { return errors.As(err, new(x509.InsecureAlgorithmError)) }, "The certificate chain uses insecure algorithm. "},
 		{invalid(x509.TooManyIntermediates, x509.CANotAuthorizedForThisName, x509.UnconstrainedName, x509.TooManyConstraints),

@@ -54,7 +54,7 @@ func (x *examination) problems(opts x509.VerifyOptions, err error) []problem {
 		default:
 			return all
 		}
-		_, err = leaf.Verify(opts)
+		_, err = x.config.search(x.sent, opts)
 		if err == nil || moved && isDate(err) { // dates at another time than now mean nothing
 			return all
 		}
@@ -95,7 +95,9 @@ func (x *examination) explain(err error) problem {
 	default: // a platform's own verifier, or one that is newer than this program
 		p = problem{cert: x.sent[0], says: "is not accepted: " + cause(err.Error())}
 	}
-	p.err = err
+	if p.err == nil {
+		p.err = err
+	}
 	return p
 }
 
@@ -269,6 +271,9 @@ func (x *examination) unknownIssuer() problem {
 	case weak(top):
 		p.says = fmt.Sprintf("is signed with %s, which can be forged and is not accepted", top.SignatureAlgorithm)
 		p.hint = hintReissue
+		if errors.As(reason, new(x509.InsecureAlgorithmError)) { // its issuer is known
+			p.err = fmt.Errorf("%w: %w", reason, x509.UnknownAuthorityError{Cert: top})
+		}
 	case errors.As(reason, new(x509.ConstraintViolationError)):
 		p.says = "is issued by " + subject(rejected) + ", which is no authority (CA:FALSE, or a key that must not sign certificates)"
 		p.hint = hintReissue

@@ -71,7 +71,7 @@ func (c *Config) Retrieve(cs tls.ConnectionState, tell Retrieval) {
 func (c *Config) complete(sent []*x509.Certificate) bool {
 	opts := c.options(sent, "")
 	opts.CurrentTime = sent[0].NotBefore
-	_, err := sent[0].Verify(opts)
+	_, err := c.search(sent, opts)
 	return !errors.As(err, new(x509.UnknownAuthorityError))
 }
 

@@ -205,7 +205,7 @@ func (c *Config) chains(sent []*x509.Certificate, name string) ([][]*x509.Certif
 		}}
 	}
 	opts := c.options(sent, name)
-	chains, err := sent[0].Verify(opts)
+	chains, err := c.search(sent, opts)
 	if err != nil {
 		x := examination{config: c, sent: sent, name: name, now: opts.CurrentTime}
 		return nil, x.problems(opts, err)
