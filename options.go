@@ -162,6 +162,7 @@ var needs = [][2]string{
 	{"x509keyfile", "x509certfile"},
 	{"proxy-password-file", "proxy"},
 	{"starttls-fd", "starttls"},
+	{"password-file", "user"},
 }
 
 // notEmpty are options whose empty value would mean what leaving them out means.
@@ -328,11 +329,28 @@ func way(c *cli.Context, target connect.Target, o *connect.Options) (err error) 
 		return fmt.Errorf("option --proxy-protocol: %s is neither v1 nor v2", quote.Short(version))
 	}
 	if c.IsSet("proxy") {
-		if o.Proxy, err = connect.ParseProxy(c.String("proxy"), func() (string, error) { return secret(c, "proxy-password-file", "TLSUP_PROXY_PASSWORD") }); err != nil {
-			return fmt.Errorf("option --proxy: %w", err)
-		}
+		o.Proxy, err = theProxy(c)
 	}
-	return nil
+	return err
+}
+
+// theProxy reads --proxy, and its password if it has a user.
+func theProxy(c *cli.Context) (*connect.Proxy, error) {
+	asked, unread := false, error(nil)
+	proxy, err := connect.ParseProxy(c.String("proxy"), func() (password string, err error) {
+		asked = true
+		password, unread = secret(c, "proxy-password-file", "TLSUP_PROXY_PASSWORD")
+		return password, unread
+	})
+	switch {
+	case unread != nil:
+		return nil, unread
+	case err != nil:
+		return nil, fmt.Errorf("option --proxy: %w", err)
+	case !asked && c.IsSet("proxy-password-file"):
+		return nil, errors.New("option --proxy-password-file needs a user in --proxy, as in http://USER@HOST:PORT")
+	}
+	return proxy, nil
 }
 
 // resolvers reads the options on who is asked for names.

@@ -53,6 +53,12 @@ func (p *program) tunnelPlan(c *cli.Context) (*tunnelPlan, error) {
 			return nil, usagef("option --%s can't be used with %s, one session on stdin and stdout", name, onStdio)
 		}
 	}
+	if !c.Bool("verbose") && pl.listen[0] == onStdio && c.IsSet("log-format") {
+		return nil, usagef("option --log-format can't be used with %s, whose log is empty without --verbose", onStdio)
+	}
+	if c.IsSet("user") && (c.Bool("raw") || !slices.ContainsFunc(pl.targets, func(t connect.Target) bool { return t.Protocol.Login })) {
+		return nil, usagef("option --user is for an upgrade that logs in in the client's place, which this tunnel's do not")
+	}
 	if c.IsSet("metrics") {
 		place, err := tunnel.ParsePlace(c.String("metrics"))
 		if err == nil && place.Activated() {

@@ -127,6 +127,8 @@ type Protocol struct {
 
 	// NoTunnel says why a client that knows nothing of TLS can't be led to a session; "" if it can.
 	NoTunnel string
+	// Login tells that the upgrade may log in in the place of a tunnel's client (Local.User).
+	Login bool
 	// Lead, if not nil, exchanges with a tunnel's client and, inside TLS, with the server what has to
 	// come before the client's session: the client waits for what Upgrade consumed. Nil: the client
 	// is shown Conn.Greeting. Its errors are like Upgrade's, of the client a *LocalError.

@@ -40,6 +40,7 @@ var _ = register(&Protocol{
 	Greets:    true,
 	Recognise: greetsLikeVNC,
 	Upgrade:   upgradeVNC,
+	Login:     true,
 	Lead:      leadVNC,
 	Ends:      vncEnds,
 	Remarks: []Remark{

@@ -288,13 +288,24 @@ func (t Target) dialError(ctx context.Context, err error) error {
 		e.Step, e.Err = Resolve, fmt.Errorf("%s has %s", quote.Escape(missing.Addr), missing.Err)
 		e.Hint = "-4 and -6 restrict the addresses that are tried"
 	case errors.As(err, &dns) && dns.IsNotFound:
-		e.Step, e.Err = Resolve, ErrNoHost
+		e.Step, e.Err, e.Hint = Resolve, ErrNoHost, t.wordHint()
 	case errors.As(err, &dns):
 		e.Step, e.Err = Resolve, errors.New(quote.Escape(dns.Err))
 	default:
 		e.Err = plain(err, t.Address())
 	}
 	return e
+}
+
+// wordHint is for a host that does not exist, and may have been meant for something else.
+func (t Target) wordHint() string {
+	switch p := negotiate.Find(t.Host); {
+	case t.Host == "help":
+		return "for help: tlsup --help"
+	case p != nil:
+		return fmt.Sprintf("%s is a protocol: tlsup %s://HOST", p.Name, p.Name)
+	}
+	return ""
 }
 
 // plain is what a network error says beyond what is said anyway: the address if it is not

@@ -11,7 +11,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"time"
 
 	"golang.org/x/net/http/httpproxy"
 	"golang.org/x/net/proxy"
@@ -156,7 +155,15 @@ func (p *Proxy) dialSOCKS(ctx context.Context, d *net.Dialer, network, address s
 	if err != nil {
 		return nil, err
 	}
-	return socks.(proxy.ContextDialer).DialContext(ctx, "tcp", address)
+	conn, err := socks.(proxy.ContextDialer).DialContext(ctx, "tcp", address)
+	var op *net.OpError
+	if errors.As(err, &op) {
+		// The library calls the proxy's replies (RFC 1928, 6) unknown errors, with the target's address.
+		if reply, ok := strings.CutPrefix(op.Err.Error(), "unknown error "); ok {
+			err = fmt.Errorf("it refuses: %s", reply)
+		}
+	}
+	return conn, err
 }
 
 // dialHTTP asks an HTTP proxy for a tunnel (RFC 9110, 9.3.6).
@@ -165,18 +172,16 @@ func (p *Proxy) dialHTTP(ctx context.Context, d *net.Dialer, network, address st
 	if err != nil {
 		return nil, err
 	}
-	deadline, _ := ctx.Deadline()
-	conn.SetDeadline(deadline)
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	err = p.connectHTTP(conn, address)
-	if !stop() && err == nil {
-		err = context.Cause(ctx)
+	if !stop() {
+		err = errors.New("no answer to CONNECT in time")
 	}
 	if err != nil {
 		conn.Close()
 		return nil, err
 	}
-	return conn, conn.SetDeadline(time.Time{})
+	return conn, nil
 }
 
 func (p *Proxy) connectHTTP(conn net.Conn, address string) error {
