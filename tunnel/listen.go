@@ -64,8 +64,22 @@ func (p Place) Listen(mode fs.FileMode) (net.Listener, error) {
 	return l, nil
 }
 
+// longestPath is how many bytes a socket file's path may have: a socket address ends with a zero byte.
+const longestPath = len(syscall.RawSockaddrUnix{}.Path) - 1
+
+// checkPath reports whether a path fits in a socket address.
+func checkPath(path string) error {
+	if len(path) > longestPath {
+		return fmt.Errorf("the path has %d bytes, and a Unix socket's may have %d", len(path), longestPath)
+	}
+	return nil
+}
+
 // listenUnix listens on a socket file. One that is left of a server that is gone is in the way.
 func listenUnix(path string, mode fs.FileMode) (net.Listener, error) {
+	if err := checkPath(path); err != nil {
+		return nil, err
+	}
 	l, err := listenWithMode(path, mode)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		if err := removeStale(path); err != nil {

@@ -2,6 +2,7 @@ package tunnel
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"net"
@@ -95,6 +96,30 @@ func TestUnixSocket(t *testing.T) {
 		if _, err := place.Listen(mode); err == nil || !strings.Contains(err.Error(), "is no socket") {
 			t.Error(err)
 		}
+	}
+	for _, mode := range []fs.FileMode{0, 0o600} {
+		for path, want := range map[string]string{
+			filepath.Join(dir, strings.Repeat("x", 120)):                  fmt.Sprintf("may have %d", longestPath),
+			filepath.Join(dir, strings.Repeat("x", longestPath-len(dir))): fmt.Sprintf("has %d bytes", longestPath+1),
+		} {
+			place, _ := ParsePlace("unix:" + path)
+			if l, err := place.Listen(mode); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%v, %v; want %q", l, err, want)
+			}
+		}
+		listen(t, "unix:"+filepath.Join(dir, strings.Repeat("x", longestPath-len(dir)-1)), mode).Close()
+	}
+	deep := filepath.Join(dir, strings.Repeat("d", longestPath-len(dir)-len("//s")))
+	if err := os.Mkdir(deep, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	listen(t, "unix:"+filepath.Join(deep, "s"), 0).Close()
+	tight, _ := ParsePlace("unix:" + filepath.Join(deep, "s"))
+	if l, err := tight.Listen(0o600); err == nil || !strings.Contains(err.Error(), "made elsewhere first") {
+		t.Errorf("%v, %v", l, err)
+	}
+	if entries, err := os.ReadDir(deep); len(entries) > 0 || err != nil {
+		t.Errorf("left: %v, %v", entries, err)
 	}
 	place, _ := ParsePlace("unix:" + filepath.Join(dir, "missing", "s"))
 	if _, err := place.Listen(0); !errors.Is(err, fs.ErrNotExist) {

@@ -3,6 +3,7 @@
 package tunnel
 
 import (
+	"fmt"
 	"io/fs"
 	"net"
 	"os"
@@ -10,6 +11,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"tlsup/internal/quote"
 )
 
 // listenWithMode makes the socket in a folder that nobody else can enter, and moves it to its
@@ -27,6 +30,9 @@ func listenWithMode(path string, mode fs.FileMode) (net.Listener, error) {
 	}
 	defer os.RemoveAll(dir)
 	temporary := filepath.Join(dir, "s")
+	if err := checkPath(temporary); err != nil {
+		return nil, fmt.Errorf("to get its mode the socket is made elsewhere first, %s: %w", quote.Escape(temporary), err)
+	}
 	l, err := net.Listen("unix", temporary)
 	if err != nil {
 		return nil, err
