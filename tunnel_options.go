@@ -136,8 +136,11 @@ func (pl *tunnelPlan) limits(c *cli.Context) (err error) {
 		if *x.value, err = seconds(c, x.name); err != nil {
 			return err
 		}
-		if *x.value < 0 || *x.value == 0 && x.name == "timeout" {
+		switch {
+		case *x.value <= 0 && x.name == "timeout":
 			return usagef("option --%s: has to be more than nothing", x.name)
+		case *x.value < 0:
+			return usagef("option --%s: can't be negative", x.name)
 		}
 	}
 	if !c.IsSet("unix-mode") {
