@@ -11,8 +11,6 @@ import (
 
 	"tlsup/internal/connect"
 	"tlsup/internal/quote"
-	"tlsup/internal/trust"
-	"tlsup/negotiate"
 	"tlsup/pipe"
 	"tlsup/tunnel"
 )
@@ -139,17 +137,12 @@ func (p *program) pairs(c *cli.Context, pl *tunnelPlan) ([]tunnel.Pair, error) {
 			return nil, err
 		}
 		log := pl.log.With("target", target.Address())
-		o.Notice = func(text string) { log.Warn(text) }
+		notice := func(text string) { log.Warn(text) }
 		if pl.listen[0] == onStdio {
-			o.Notice = func(text string) { p.message.line("%s: warning: %s", target.Address(), text) }
+			notice = func(text string) { p.message.line("%s: warning: %s", target.Address(), text) }
+			o.Notice = notice
 		}
-		if c.Bool("verbose") {
-			o.Trace = func(l negotiate.Line) { log.Debug(quote.Escape(l.String())) }
-			o.Recognised = func(q *negotiate.Protocol, why string) { log.Debug("recognised", "protocol", q.Name, "why", why) }
-			o.Dialing = func(address string) { log.Debug("connecting", "address", quote.Escape(address)) }
-			o.TLSA = func(d *trust.DANE) { log.Debug(d.String()) }
-		}
-		pl.identities.options = append(pl.identities.options, o)
+		pl.identities.options, pl.identities.notices = append(pl.identities.options, o), append(pl.identities.notices, notice)
 	}
 	if err := pl.identities.read(c.Context); err != nil {
 		return nil, err

@@ -21,6 +21,7 @@ type identities struct {
 	files   bool // are named; the system's authorities can't be read again
 	targets []connect.Target
 	options []connect.Options                  // of each target, but for what is read
+	notices []func(string)                     // what is told of its certificate
 	current []*atomic.Pointer[connect.Options] // and with it
 	asked   map[string][]byte                  // passphrases, by file
 }
@@ -82,7 +83,7 @@ func (d *identities) use(settings *trust.Config) error {
 		if err := useTrust(&o, settings, target); err != nil {
 			return err
 		}
-		o.Sessions, o.Settings = connect.NewSessions(), new(connect.Settings)
+		o.Sessions, o.Settings = connect.NewSessions(), &connect.Settings{Notice: d.notices[i]}
 		d.current[i].Store(&o)
 	}
 	return nil

@@ -12,7 +12,10 @@ import (
 	"time"
 
 	"tlsup/internal/connect"
+	"tlsup/internal/quote"
 	"tlsup/internal/record"
+	"tlsup/internal/trust"
+	"tlsup/negotiate"
 )
 
 const (
@@ -229,6 +232,29 @@ func (c *connection) tell(level slog.Level, message string, args ...any) {
 		all = append(all, "via", Address(c.via))
 	}
 	c.log.Log(context.Background(), level, message, append(all, args...)...)
+}
+
+// follow has the log told how the connection gets its session, as far as nobody else is.
+func (c *connection) follow(o *connect.Options) {
+	if o.Notice == nil {
+		o.Notice = func(text string) { c.tell(slog.LevelWarn, text) }
+	}
+	if !c.log.Enabled(context.Background(), slog.LevelDebug) {
+		return
+	}
+	debug := func(message string, args ...any) { c.tell(slog.LevelDebug, message, args...) }
+	if o.Trace == nil {
+		o.Trace = func(l negotiate.Line) { debug(quote.Escape(l.String())) }
+	}
+	if o.Recognised == nil {
+		o.Recognised = func(p *negotiate.Protocol, why string) { debug("recognised", "protocol", p.Name, "why", why) }
+	}
+	if o.Dialing == nil {
+		o.Dialing = func(address string) { debug("connecting", "address", quote.Escape(address)) }
+	}
+	if o.TLSA == nil {
+		o.TLSA = func(d *trust.DANE) { debug(d.String()) }
+	}
 }
 
 // failed logs a connection that never got its session.

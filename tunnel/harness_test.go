@@ -173,7 +173,7 @@ func options(t *testing.T, ca *testca.CA) *connect.Options {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &connect.Options{Network: "tcp", Trust: config, Sessions: connect.NewSessions(), Settings: new(connect.Settings), Notice: func(string) {}}
+	return &connect.Options{Network: "tcp", Trust: config, Sessions: connect.NewSessions(), Settings: new(connect.Settings)}
 }
 
 // serve starts a server inside the process.

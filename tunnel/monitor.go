@@ -150,8 +150,7 @@ func (c *check) try() (err error) {
 	limit := cmp.Or(min(c.server.Timeout, checkLimit), checkLimit)
 	ctx, stop := context.WithTimeout(context.Background(), limit)
 	defer stop()
-	options := *c.pair.Options()
-	options.Trace, options.Recognised, options.Dialing = nil, nil, nil // the log is for connections
+	options := *c.pair.Options() // the log is for connections: it is told nothing of this one
 	var conn io.Closer
 	if c.pair.Raw {
 		conn, err = connect.OpenRaw(ctx, c.pair.Target, &options)

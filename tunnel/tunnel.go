@@ -40,7 +40,8 @@ type Pair struct {
 	Listener net.Listener
 	Target   connect.Target
 	// Options say how to connect. The function is called for each connection, so that settings can
-	// change while others are open; what it returns is not modified.
+	// change while others are open; what it returns is not modified. What they leave uncalled goes to
+	// the log: notices, and for debugging the cleartext exchange and how the server was found.
 	Options func() *connect.Options
 	// User and Password log in where an upgrade has to (negotiate.Local).
 	User, Password string
@@ -291,6 +292,7 @@ func (s *Server) connect(ctx context.Context, pair *Pair, c *connection) error {
 		}
 	}
 	options := *pair.Options()
+	c.follow(&options)
 	options.ProxySource = c.source
 	if c.stats != nil {
 		options.Done = c.stats.timer(time.Now())

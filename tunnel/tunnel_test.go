@@ -19,6 +19,7 @@ import (
 	"tlsup/internal/connect"
 	"tlsup/internal/testca"
 	"tlsup/internal/testserver"
+	"tlsup/internal/trust"
 	"tlsup/negotiate"
 )
 
@@ -345,6 +346,46 @@ func TestNoSession(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestLogTellsApart: whatever the log has of a connection on its way to its session says whose it is.
+func TestLogTellsApart(t *testing.T) {
+	s := serve(t, "imap")
+	pair := to(t, "imap", s)
+	settings, err := trust.Load(trust.Settings{Insecure: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := *pair.Options()
+	o.Trust = settings
+	pair.Options = func() *connect.Options { return &o }
+	b := start(t, pair, nil)
+	clients := map[string]*net.TCPConn{}
+	for range 2 {
+		client := dial(t, b)
+		clients[client.LocalAddr().String()] = client
+	}
+	b.journal.await(t, "opened", 2)
+	ids, lines := map[any]any{}, map[string]int{}
+	b.journal.mu.Lock()
+	defer b.journal.mu.Unlock()
+	for _, line := range b.journal.lines {
+		client, _ := line["client"].(string)
+		if clients[client] == nil || line["id"] == nil || ids[line["id"]] != nil && ids[line["id"]] != client {
+			t.Errorf("whose is it? %v", line)
+		}
+		ids[line["id"]] = client
+		text, _ := line["msg"].(string)
+		if line["level"] == "WARN" {
+			text = "WARN"
+		}
+		lines[text]++
+	}
+	for _, text := range []string{"connecting", "C: a2 STARTTLS", "WARN", "handshake", "opened"} {
+		if lines[text] != 2 {
+			t.Errorf("%q is said %d times: %v", text, lines[text], lines)
+		}
 	}
 }
 

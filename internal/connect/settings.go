@@ -12,8 +12,12 @@ import (
 
 // Settings keeps what the TLS sessions with a target have in common, so that a tunnel does not make
 // it for each. The zero value is ready, and safe for several goroutines. It goes with one Options,
-// of which nothing but Trust, Local, ProxySource and Done changes.
+// of which nothing but Trust, Local, ProxySource and what is to be called changes.
 type Settings struct {
+	// Notice is told in place of Options.Notice, which may be one connection's, what concerns the
+	// server's certificate.
+	Notice func(string)
+
 	mu   sync.Mutex
 	kept map[settingsOf]*settings
 }
@@ -46,7 +50,9 @@ func (o *Options) settings(t Target, p *negotiate.Protocol, name string) (*setti
 	if s := o.Settings.kept[of]; s != nil {
 		return s, nil
 	}
-	s, err := o.makeSettings(t, p, name)
+	shared := *o
+	shared.Notice = o.Settings.Notice
+	s, err := shared.makeSettings(t, p, name)
 	if err != nil {
 		return nil, err
 	}
