@@ -44,7 +44,10 @@ func sortArguments(app *cli.App, args []string) (sorted, command []string, err e
 			operands = append(operands, arg)
 		case strings.HasPrefix(arg, "--"):
 			option, used, err := longOption(flags, args[i:])
-			if err != nil {
+			switch other := optionName(arg); {
+			case err != nil && name != nil && findFlag(flags, other) == nil && len(other) > 1 && findFlag(app.Flags, other) != nil:
+				return nil, nil, usagef("option --%s can't be used with %s", other, name[0])
+			case err != nil:
 				return nil, nil, err
 			}
 			options = append(options, option)

@@ -35,6 +35,7 @@ func checkFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "scan", Usage: "try versions, cipher suites and groups one at a time, a connection each"},
 		&cli.StringFlag{Name: "port", Aliases: []string{"p"}, Usage: "`PORT` to connect to, a number or a service's name"},
 		&cli.BoolFlag{Name: "verbose", Aliases: []string{"v", "V"}, Usage: "print the cleartext exchange to standard error; one target at a time"},
+		traceFlag(),
 	}
 	for _, f := range slices.Concat(upgradeFlags(), wayFlags(), trustFlags()) {
 		if name := f.Names()[0]; name != "raw" && name != "idle-timeout" { // of a session
@@ -64,6 +65,14 @@ func (p *program) check(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.IsSet("trace") {
+		if len(pl.targets) > 1 {
+			return usagef("option --trace is for one target, there are %d", len(pl.targets))
+		}
+		if err := p.startTrace(c, pl.targets[0], &pl.options[0].Connect); err != nil {
+			return err
+		}
+	}
 	out, err := p.checkOutput(pl)
 	if err != nil {
 		return err
@@ -85,6 +94,7 @@ func (p *program) check(c *cli.Context) error {
 		if o.err != nil {
 			return o.err
 		}
+		p.tracing.Failure(o.report.Err())
 		worst = max(worst, o.report.Status)
 	}
 	if worst != connect.StatusOK {

@@ -17,6 +17,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"tlsup/internal/connect"
+	"tlsup/internal/trace"
 	"tlsup/pipe"
 )
 
@@ -39,6 +40,7 @@ func run(args []string, stdin, stdout, stderr *os.File) int {
 	err := p.main(ctx, args[1:])
 	p.message.failure(err)
 	p.events.end(err, status(err))
+	p.endTrace(err)
 	return status(err)
 }
 
@@ -47,6 +49,7 @@ type program struct {
 	stdin, stdout *os.File
 	message       message
 	events        *events                            // of --status-fd
+	tracing       *trace.Trace                       // of --trace; nil for none
 	command       []string                           // COMMAND ARGS, behind --
 	environ       []string                           // for COMMAND; nil: the process's own
 	child         atomic.Pointer[os.Process]         // the command while it runs

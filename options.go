@@ -45,6 +45,7 @@ func pipeFlags() []cli.Flag {
 		trustFlags(),
 		[]cli.Flag{
 			&cli.StringFlag{Name: "session", Usage: "keep the TLS session in `FILE`, and resume one from there"},
+			traceFlag(),
 			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v", "V"}, Usage: "print the cleartext exchange and a line on the TLS session to standard error"},
 			&cli.BoolFlag{Name: "list", Aliases: []string{"l"}, Usage: "list the protocols"},
 			&cli.StringFlag{Name: "status-fd", Usage: "write a JSON line on each event to the file descriptor `N`"},
@@ -52,6 +53,11 @@ func pipeFlags() []cli.Flag {
 			&cli.BoolFlag{Name: "version", Usage: "print the version"},
 		},
 	)
+}
+
+// traceFlag is an option of the pipe and of check.
+func traceFlag() cli.Flag {
+	return &cli.StringFlag{Name: "trace", Usage: "write what happens to `FILE`, for a bug report: the cleartext exchange, TLS records and times, no secrets"}
 }
 
 // upgradeFlags choose the upgrade and what follows it.
@@ -147,6 +153,7 @@ var conflicts = [][2]string{
 	{"pin-only", "dane"},
 	{"tofu", "dane"},
 	{"strict-tofu", "dane"},
+	{"scan", "trace"},
 }
 
 // idleWithRaw are the options that would do nothing with --raw: the TLS session is another program's.
@@ -168,7 +175,7 @@ var needs = [][2]string{
 // notEmpty are options whose empty value would mean what leaving them out means.
 var notEmpty = []string{
 	"starttls-after", "starttls-name", "starttls-from", "x509certfile", "x509keyfile", "verify-hostname",
-	"tls-min", "tls-max", "ciphers", "groups", "keylog", "ech",
+	"tls-min", "tls-max", "ciphers", "groups", "keylog", "ech", "trace",
 	"session",
 }
 

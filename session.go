@@ -56,6 +56,11 @@ func (p *program) pipe(c *cli.Context) error {
 			return err
 		}
 	}
+	if c.IsSet("trace") {
+		if err := p.startTrace(c, pl.target, &pl.connect); err != nil {
+			return err
+		}
+	}
 	s := &session{program: p, plan: pl, pipe: &pipe.Pipe{
 		In: p.stdin, Out: p.stdout,
 		CRLF:     c.Bool("crlf"),
@@ -174,7 +179,10 @@ func (s *session) connect(ctx context.Context) (net.Conn, error) {
 	if s.plan.manual {
 		conn, target, err := connect.Connect(limited, s.plan.target, &s.plan.connect)
 		s.plan.target = target
-		return conn, err
+		if err != nil {
+			return nil, err
+		}
+		return s.tracing.ByHand(conn), nil
 	}
 	if s.raw {
 		conn, err := connect.OpenRaw(limited, s.plan.target, &s.plan.connect)

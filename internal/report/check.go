@@ -68,7 +68,7 @@ type check struct {
 	rec     *recorder
 	look    trust.Look
 	config  *trust.Config
-	tap     *tap
+	flights *flights
 	state   *tls.ConnectionState // when the handshake is done
 	tickets ticketWatch
 	retried *trust.ECHError // why the server was connected to twice; nil if it was not
@@ -103,11 +103,15 @@ func (c *check) run(ctx context.Context) error {
 // connect does it with one connection.
 func (c *check) connect(limited context.Context, target connect.Target, with *connect.Options) error {
 	o := *with
+	under := with.Under
 	var due time.Time
 	o.Under = func(conn net.Conn) net.Conn {
 		due = time.Now()
-		c.tap = newTap(conn, c.rec)
-		return c.tap
+		if under != nil {
+			conn = under(conn)
+		}
+		c.flights = watchFlights(conn, c.rec)
+		return c.flights.tap
 	}
 	conn, reached, err := connect.Connect(limited, target, &o)
 	c.reached, c.report.Server = reached, reached.Address()
@@ -120,8 +124,8 @@ func (c *check) connect(limited context.Context, target connect.Target, with *co
 
 	session, err := connect.Begin(limited, conn, reached, &o)
 	done := time.Now()
-	if c.tap != nil {
-		c.tap.finish()
+	if c.flights != nil {
+		c.flights.finish()
 		if c.report.Start == "upgrade" {
 			c.report.Milliseconds.Upgrade = milliseconds(due.Sub(connected))
 		}
@@ -221,7 +225,7 @@ func (c *check) conclude(err error) {
 	}
 	verdict := c.look.Judge(*state)
 	r.session(*state, &c.look)
-	algorithm, note := signature(*state, c.tap.signature)
+	algorithm, note := signature(*state, c.flights.signature)
 	r.TLS.Signature, r.TLS.SignatureNote = optional(algorithm), note
 	if p := negotiate.Find(r.Protocol); p != nil {
 		for _, id := range c.config.ALPN(p.ALPN) {

@@ -191,7 +191,7 @@ func (r *Report) session(cs tls.ConnectionState, look *trust.Look) {
 
 // ech sets what became of Encrypted Client Hello in a check that ended with err.
 func (r *Report) ech(c *check, err error) {
-	if offered, _ := c.config.OfferedECH(); !offered || c.tap == nil {
+	if offered, _ := c.config.OfferedECH(); !offered || c.flights == nil {
 		return
 	}
 	r.ECH = &ECH{Accepted: c.state != nil, Retried: c.retried != nil}

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"tlsup/internal/testca"
+	"tlsup/internal/wire"
 )
 
 // source is a connection that bytes are read from, in pieces.
@@ -33,9 +34,9 @@ func (s *source) Read(p []byte) (int, error) {
 // seen is what a tap sees in the server's bytes that come in pieces.
 func seen(data []byte, piece int) []string {
 	rec := &recorder{start: time.Now()}
-	t := newTap(&source{data: data, piece: piece}, rec)
-	io.Copy(io.Discard, t)
-	t.finish()
+	f := watchFlights(&source{data: data, piece: piece}, rec)
+	io.Copy(io.Discard, f.tap)
+	f.finish()
 	var texts []string
 	for _, e := range rec.events {
 		texts = append(texts, e.From+": "+e.Text)
@@ -44,12 +45,12 @@ func seen(data []byte, piece int) []string {
 }
 
 // A hostile server's records and messages do no harm, and it is no matter in which pieces they come.
-func FuzzTap(f *testing.F) {
+func FuzzFlights(f *testing.F) {
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		f.Add(flight(f, version))
 	}
-	f.Add([]byte{alert, 3, 3, 0, 2, 2, 40})
-	f.Add([]byte{handshake, 3, 3, 0, 4, serverKeyExchange, 0, 0, 0})
+	f.Add([]byte{wire.Alert, 3, 3, 0, 2, 2, 40})
+	f.Add([]byte{wire.Handshake, 3, 3, 0, 4, wire.ServerKeyExchange, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		whole := seen(data, len(data)+1)
 		if bits := seen(data, 1); !slices.Equal(whole, bits) {
@@ -84,7 +85,7 @@ func (c copying) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func TestTap(t *testing.T) {
+func TestFlights(t *testing.T) {
 	for version, want := range map[uint16]string{
 		tls.VersionTLS12: "server: ServerHello, Certificate, ServerKeyExchange, ServerHelloDone, ChangeCipherSpec, Finished, ",
 		tls.VersionTLS13: "server: ServerHello, ChangeCipherSpec, 4 encrypted, ",
