@@ -51,9 +51,9 @@ func (g *gnutlsRun) dane(ctx context.Context, cs tls.ConnectionState) error {
 		d.Records = endEntities(d.Records)
 	}
 	judged := g.chain.JudgeTLSA(asLibdane(d), cs.PeerCertificates)
-	words, trusted := gnutls.DANEWords(judgedRecords(judged))
+	line, trusted := gnutls.DANELine(judgedRecords(judged))
 	if !cs.DidResume {
-		g.complain("- DANE: %s", words)
+		g.complain("%s", line)
 	}
 	if !trusted {
 		return refused(trust.ErrOtherTLSA)

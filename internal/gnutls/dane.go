@@ -7,26 +7,26 @@ type DANERecord struct {
 	Matches   bool
 }
 
-// DANEWords is what is said of a certificate by the server's TLSA records, and whether it is trusted by
-// them. Where none could be used, gnutls-cli takes it for trusted.
-func DANEWords(records []DANERecord) (text string, trusted bool) {
+// DANELine is what is said of a certificate by the server's TLSA records, and whether it is trusted by
+// them.
+func DANELine(records []DANERecord) (line string, trusted bool) {
 	var authority, own bool
 	for _, r := range records {
 		if r.Matches {
-			return "Certificate matches. ", true
+			return "- DANE: Certificate matches. ", true
 		}
 		authority = authority || r.Usable && r.Authority
 		own = own || r.Usable && !r.Authority
 	}
-	text = "Verification failed. "
+	if !authority && !own {
+		return "*** DANE verification error: The requested data are not available.", false
+	}
+	line = "- DANE: Verification failed. "
 	if authority {
-		text += "CA constrains were violated. "
+		line += "CA constrains were violated. "
 	}
 	if own {
-		text += "The certificate differs. "
+		line += "The certificate differs. "
 	}
-	if !authority && !own {
-		text += "There were no DANE information. "
-	}
-	return text, false
+	return line, false
 }

@@ -244,9 +244,10 @@ func TestDANE(t *testing.T) {
 			{"bad-u111", "", 1, "- DANE: Verification failed. The certificate differs. \n*** Fatal error: Error in the certificate.\n"},
 			{"bad-u211", "", 1, "- DANE: Verification failed. CA constrains were violated. \n*** Fatal error: "},
 			{"bad-u311", "--insecure", 0, "- DANE: Verification failed. The certificate differs. \n"},
-			{"good-u211", "--no-ca-verification", 1, "- DANE: Verification failed. There were no DANE information. \n"},
+			{"good-u211", "--no-ca-verification", 1, "*** DANE verification error: The requested data are not available.\n*** Fatal error: "},
 			{"deep-ee.names", "", 1, "*** Fatal error: Error in the certificate.\n"}, // the authorities are asked as well
 			{"deep-ee.names", "--no-ca-verification", 0, "- DANE: Certificate matches. \n"},
+			{"strange", "", 1, "*** DANE verification error: The requested data are not available.\n"},
 			{"none", "", 1, "*** DANE verification error: No DANE data were found.\n*** Fatal error: "},
 			{"outside-none", "", 1, "*** DANE verification error: No DANE data were found.\n"},
 			{"www.insecure", "--verify-hostname mail.example.org", 1, "*** DANE verification error: No DNSSEC signature was found.\n"},
