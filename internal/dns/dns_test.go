@@ -2,9 +2,7 @@ package dns
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
-	"io"
 	"net"
 	"strings"
 	"sync"
@@ -13,87 +11,22 @@ import (
 	"time"
 
 	"golang.org/x/net/dns/dnsmessage"
+
+	"tlsup/internal/testdns"
 )
 
-// name is a domain name of a test's.
-func name(s string) dnsmessage.Name { return dnsmessage.MustNewName(s) }
-
-func header(owner string, kind dnsmessage.Type) dnsmessage.ResourceHeader {
-	return dnsmessage.ResourceHeader{Name: name(owner), Type: kind, Class: dnsmessage.ClassINET, TTL: 60}
-}
-
-func tlsa(owner string, data ...byte) dnsmessage.Resource {
-	return dnsmessage.Resource{Header: header(owner, TypeTLSA), Body: &dnsmessage.UnknownResource{Type: TypeTLSA, Data: data}}
-}
-
-func cname(owner, target string) dnsmessage.Resource {
-	return dnsmessage.Resource{Header: header(owner, dnsmessage.TypeCNAME), Body: &dnsmessage.CNAMEResource{CNAME: name(target)}}
-}
-
-// response answers a query.
-func response(query dnsmessage.Message, secure bool, records ...dnsmessage.Resource) dnsmessage.Message {
-	return dnsmessage.Message{
-		Header:    dnsmessage.Header{ID: query.ID, Response: true, RecursionAvailable: true, AuthenticData: secure},
-		Questions: query.Questions, Answers: records,
-	}
-}
-
-// serve is a DNS server: it answers by UDP and TCP with the messages that answer returns.
+// serve starts a server, and returns a resolver that asks it.
 func serve(t *testing.T, answer func(query dnsmessage.Message, network string) []dnsmessage.Message) *Resolver {
 	t.Helper()
-	tcp, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	udp, err := net.ListenPacket("udp", tcp.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { tcp.Close(); udp.Close() })
-	var one sync.Mutex
-	respond := func(query []byte, network string, write func([]byte)) {
-		one.Lock()
-		defer one.Unlock()
-		var q dnsmessage.Message
-		if err := q.Unpack(query); err != nil {
-			t.Errorf("query: %v", err)
-			return
-		}
-		for _, m := range answer(q, network) {
-			packed, err := m.Pack()
-			if err != nil {
-				t.Error(err)
-			}
-			write(packed)
-		}
-	}
-	go func() {
-		buf := make([]byte, 1500)
-		for {
-			n, from, err := udp.ReadFrom(buf)
-			if err != nil {
-				return
-			}
-			respond(buf[:n], "udp", func(m []byte) { udp.WriteTo(m, from) })
-		}
-	}()
-	go func() {
-		for {
-			conn, err := tcp.Accept()
-			if err != nil {
-				return
-			}
-			var length [2]byte
-			io.ReadFull(conn, length[:])
-			query := make([]byte, binary.BigEndian.Uint16(length[:]))
-			io.ReadFull(conn, query)
-			respond(query, "tcp", func(m []byte) {
-				conn.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(m))), m...))
-			})
-			conn.Close()
-		}
-	}()
-	return &Resolver{[]string{tcp.Addr().String()}}
+	return &Resolver{[]string{testdns.Start(t, answer)}}
+}
+
+// serving is serve for one answer to all queries, that was validated.
+func serving(t *testing.T, records ...dnsmessage.Resource) *Resolver {
+	t.Helper()
+	return serve(t, func(q dnsmessage.Message, _ string) []dnsmessage.Message {
+		return []dnsmessage.Message{testdns.Response(q, true, records...)}
+	})
 }
 
 const owner = "_25._tcp.example.org"
@@ -107,7 +40,7 @@ func TestQuery(t *testing.T) {
 			q.Questions[0].Name.String() != owner+"." || q.Questions[0].Type != TypeTLSA {
 			t.Errorf("query %+v", q)
 		}
-		return []dnsmessage.Message{response(q, true, tlsa(owner+".", 3, 1, 1, 0xab, 0xcd))}
+		return []dnsmessage.Message{testdns.Response(q, true, testdns.TLSA(owner+".", 3, 1, 1, 0xab, 0xcd))}
 	})
 	for range 4 {
 		records, secure, err := r.TLSA(t.Context(), owner)
@@ -124,7 +57,7 @@ func TestQuery(t *testing.T) {
 
 // TestAnswers tries what a resolver may say.
 func TestAnswers(t *testing.T) {
-	same := tlsa(owner+".", 3, 1, 1, 1)
+	same := testdns.TLSA(owner+".", 3, 1, 1, 1)
 	for _, test := range []struct {
 		name    string
 		secure  bool
@@ -135,17 +68,17 @@ func TestAnswers(t *testing.T) {
 		{"insecure", false, []dnsmessage.Resource{same}, owner + " 3 1 1 01"},
 		{"none", true, nil, ""},
 		{"none, insecure", false, nil, ""},
-		{"another name's", true, []dnsmessage.Resource{tlsa("_443._tcp.example.org.", 3, 1, 1, 1)}, ""},
-		{"in capitals", true, []dnsmessage.Resource{tlsa("_25._TCP.EXAMPLE.ORG.", 3, 1, 1, 1)}, owner + " 3 1 1 01"},
-		{"another letter that folds", true, []dnsmessage.Resource{tlsa("_25._tcp.example.org\u017f.", 3, 1, 1, 1)}, ""},
-		{"too short", true, []dnsmessage.Resource{tlsa(owner+".", 3, 1), same}, owner + " 3 1 1 01"},
-		{"alias", true, []dnsmessage.Resource{cname(owner+".", "a.example.net."), cname("a.example.net.", "b.example.net."), tlsa("b.example.net.", 3, 1, 1, 2)}, "b.example.net 3 1 1 02"},
-		{"alias to nothing", true, []dnsmessage.Resource{cname(owner+".", "a.example.net."), same}, ""},
-		{"circle", true, []dnsmessage.Resource{cname(owner+".", "a.example.net."), cname("a.example.net.", owner+".")}, ""},
-		{"another type", true, []dnsmessage.Resource{{Header: header(owner+".", dnsmessage.TypeTXT), Body: &dnsmessage.TXTResource{TXT: []string{"x"}}}, same}, owner + " 3 1 1 01"},
+		{"another name's", true, []dnsmessage.Resource{testdns.TLSA("_443._tcp.example.org.", 3, 1, 1, 1)}, ""},
+		{"in capitals", true, []dnsmessage.Resource{testdns.TLSA("_25._TCP.EXAMPLE.ORG.", 3, 1, 1, 1)}, owner + " 3 1 1 01"},
+		{"another letter that folds", true, []dnsmessage.Resource{testdns.TLSA("_25._tcp.example.org\u017f.", 3, 1, 1, 1)}, ""},
+		{"too short", true, []dnsmessage.Resource{testdns.TLSA(owner+".", 3, 1), same}, owner + " 3 1 1 01"},
+		{"alias", true, []dnsmessage.Resource{testdns.CNAME(owner+".", "a.example.net."), testdns.CNAME("a.example.net.", "b.example.net."), testdns.TLSA("b.example.net.", 3, 1, 1, 2)}, "b.example.net 3 1 1 02"},
+		{"alias to nothing", true, []dnsmessage.Resource{testdns.CNAME(owner+".", "a.example.net."), same}, ""},
+		{"circle", true, []dnsmessage.Resource{testdns.CNAME(owner+".", "a.example.net."), testdns.CNAME("a.example.net.", owner+".")}, ""},
+		{"another type", true, []dnsmessage.Resource{{Header: dnsmessage.ResourceHeader{Name: testdns.Name(owner + "."), Type: dnsmessage.TypeTXT, Class: dnsmessage.ClassINET}, Body: &dnsmessage.TXTResource{TXT: []string{"x"}}}, same}, owner + " 3 1 1 01"},
 	} {
 		r := serve(t, func(q dnsmessage.Message, _ string) []dnsmessage.Message {
-			return []dnsmessage.Message{response(q, test.secure, test.records...)}
+			return []dnsmessage.Message{testdns.Response(q, test.secure, test.records...)}
 		})
 		a, err := r.Lookup(t.Context(), owner, TypeTLSA)
 		if err != nil {
@@ -167,7 +100,7 @@ func TestAnswers(t *testing.T) {
 func TestFailures(t *testing.T) {
 	failing := func(code dnsmessage.RCode) func(dnsmessage.Message, string) []dnsmessage.Message {
 		return func(q dnsmessage.Message, _ string) []dnsmessage.Message {
-			m := response(q, false)
+			m := testdns.Response(q, false)
 			m.RCode = code
 			return []dnsmessage.Message{m}
 		}
@@ -182,20 +115,20 @@ func TestFailures(t *testing.T) {
 		{"refused", failing(dnsmessage.RCodeRefused), "REFUSED"},
 		{"another code", failing(11), "response code 11"},
 		{"bogus", func(q dnsmessage.Message, _ string) []dnsmessage.Message {
-			m := response(q, true, tlsa(owner+".", 3, 1, 1, 1))
+			m := testdns.Response(q, true, testdns.TLSA(owner+".", 3, 1, 1, 1))
 			if !q.CheckingDisabled {
-				m = response(q, false)
+				m = testdns.Response(q, false)
 				m.RCode = dnsmessage.RCodeServerFailure
 			}
 			return []dnsmessage.Message{m}
 		}, "DNSSEC validation failed"},
 		{"truncated by TCP", func(q dnsmessage.Message, _ string) []dnsmessage.Message {
-			m := response(q, true)
+			m := testdns.Response(q, true)
 			m.Truncated = true
 			return []dnsmessage.Message{m}
 		}, "can't be read"},
 		{"an alias that is no host", func(q dnsmessage.Message, _ string) []dnsmessage.Message {
-			return []dnsmessage.Message{response(q, true, cname(owner+".", "a\x1b[2J."))}
+			return []dnsmessage.Message{testdns.Response(q, true, testdns.CNAME(owner+".", "a\x1b[2J."))}
 		}, "can't be read"},
 	} {
 		r := serve(t, test.answer)
@@ -214,7 +147,7 @@ func TestFailures(t *testing.T) {
 // TestForged: what is no response to the query is passed over.
 func TestForged(t *testing.T) {
 	r := serve(t, func(q dnsmessage.Message, _ string) []dnsmessage.Message {
-		good := response(q, true, tlsa(owner+".", 3, 1, 1, 1))
+		good := testdns.Response(q, true, testdns.TLSA(owner+".", 3, 1, 1, 1))
 		var forged []dnsmessage.Message
 		for _, change := range []func(*dnsmessage.Message){
 			func(m *dnsmessage.Message) { m.ID++ },
@@ -223,14 +156,14 @@ func TestForged(t *testing.T) {
 			func(m *dnsmessage.Message) { m.Questions = nil },
 			func(m *dnsmessage.Message) { m.Questions = append(m.Questions, m.Questions...) },
 			func(m *dnsmessage.Message) {
-				m.Questions = []dnsmessage.Question{{Name: name("_25._tcp.example.net."), Type: TypeTLSA, Class: dnsmessage.ClassINET}}
+				m.Questions = []dnsmessage.Question{{Name: testdns.Name("_25._tcp.example.net."), Type: TypeTLSA, Class: dnsmessage.ClassINET}}
 			},
 			func(m *dnsmessage.Message) {
-				m.Questions = []dnsmessage.Question{{Name: name(owner + "."), Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET}}
+				m.Questions = []dnsmessage.Question{{Name: testdns.Name(owner + "."), Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET}}
 			},
 		} {
 			m := good
-			m.Answers = []dnsmessage.Resource{tlsa(owner+".", 3, 1, 1, 66)}
+			m.Answers = []dnsmessage.Resource{testdns.TLSA(owner+".", 3, 1, 1, 66)}
 			change(&m)
 			forged = append(forged, m)
 		}
@@ -246,10 +179,10 @@ func TestForged(t *testing.T) {
 func TestTruncated(t *testing.T) {
 	var many []dnsmessage.Resource
 	for i := range 40 {
-		many = append(many, tlsa(owner+".", append([]byte{3, 1, 0, byte(i)}, make([]byte, 300)...)...))
+		many = append(many, testdns.TLSA(owner+".", append([]byte{3, 1, 0, byte(i)}, make([]byte, 300)...)...))
 	}
 	r := serve(t, func(q dnsmessage.Message, network string) []dnsmessage.Message {
-		m := response(q, true, many...)
+		m := testdns.Response(q, true, many...)
 		if network == "udp" {
 			m.Answers, m.Truncated = m.Answers[:1], true
 		}
@@ -270,7 +203,7 @@ func TestServers(t *testing.T) {
 	closed.Close()
 	var asked atomic.Int32
 	second := serve(t, func(q dnsmessage.Message, _ string) []dnsmessage.Message {
-		m := response(q, true, tlsa(owner+".", 3, 1, 1, 1))
+		m := testdns.Response(q, true, testdns.TLSA(owner+".", 3, 1, 1, 1))
 		if asked.Add(1) == 1 {
 			m.RCode, m.Answers = dnsmessage.RCodeRefused, nil
 		}
@@ -312,24 +245,14 @@ func TestNames(t *testing.T) {
 
 // TestMXAndSRV: the best come first, and names that are none are left out.
 func TestMXAndSRV(t *testing.T) {
-	mx := func(pref uint16, host string) dnsmessage.Resource {
-		return dnsmessage.Resource{Header: header("example.org.", dnsmessage.TypeMX), Body: &dnsmessage.MXResource{Pref: pref, MX: name(host)}}
-	}
-	srv := func(priority, weight uint16, host string) dnsmessage.Resource {
-		return dnsmessage.Resource{Header: header("_imap._tcp.example.org.", dnsmessage.TypeSRV),
-			Body: &dnsmessage.SRVResource{Priority: priority, Weight: weight, Port: 143, Target: name(host)}}
-	}
-	having := func(records ...dnsmessage.Resource) *Resolver {
-		return serve(t, func(q dnsmessage.Message, _ string) []dnsmessage.Message {
-			return []dnsmessage.Message{response(q, true, records...)}
-		})
-	}
-	r := having(mx(20, "b.example.org."), mx(5, "\x1b[2J."), mx(10, "a.example.org."))
+	const service = "_imap._tcp.example.org."
+	r := serving(t, testdns.MX("example.org.", 20, "b.example.org."), testdns.MX("example.org.", 5, "\x1b[2J."), testdns.MX("example.org.", 10, "a.example.org."))
 	hosts, secure, err := r.MX(t.Context(), "example.org")
 	if err != nil || !secure || len(hosts) != 2 || hosts[0].Host != "a.example.org." {
 		t.Errorf("%v, %v, %v", hosts, secure, err)
 	}
-	r = having(srv(2, 0, "c.example.org."), srv(1, 0, "b.example.org."), srv(1, 60000, "a.example.org."), srv(0, 0, "x y.example.org."))
+	r = serving(t, testdns.SRV(service, 2, 0, 143, "c.example.org."), testdns.SRV(service, 1, 0, 143, "b.example.org."),
+		testdns.SRV(service, 1, 60000, 143, "a.example.org."), testdns.SRV(service, 0, 0, 143, "x y.example.org."))
 	first := map[string]int{}
 	for range 50 {
 		services, secure, err := r.SRV(t.Context(), "imap", "example.org")
@@ -341,7 +264,7 @@ func TestMXAndSRV(t *testing.T) {
 	if first["a.example.org."] < 49 {
 		t.Errorf("first by weight: %v", first)
 	}
-	r = having(srv(0, 0, "x y.example.org."))
+	r = serving(t, testdns.SRV(service, 0, 0, 143, "x y.example.org."))
 	if _, _, err := r.SRV(t.Context(), "imap", "example.org"); err == nil || !strings.Contains(err.Error(), "no record names a host") {
 		t.Errorf("%v", err)
 	}
@@ -384,12 +307,12 @@ func TestSystem(t *testing.T) {
 // FuzzParse: whatever a server sends, what is taken for an answer is one to the question, and no longer
 // than the message.
 func FuzzParse(f *testing.F) {
-	q := dnsmessage.Question{Name: name(owner + "."), Type: TypeTLSA, Class: dnsmessage.ClassINET}
+	q := dnsmessage.Question{Name: testdns.Name(owner + "."), Type: TypeTLSA, Class: dnsmessage.ClassINET}
 	query := dnsmessage.Message{Header: dnsmessage.Header{ID: 7}, Questions: []dnsmessage.Question{q}}
 	for _, m := range []dnsmessage.Message{
-		response(query, true, tlsa(owner+".", 3, 1, 1, 1)),
-		response(query, false, cname(owner+".", "a.example.net."), tlsa("a.example.net.", 3)),
-		response(query, true, cname(owner+".", owner+".")),
+		testdns.Response(query, true, testdns.TLSA(owner+".", 3, 1, 1, 1)),
+		testdns.Response(query, false, testdns.CNAME(owner+".", "a.example.net."), testdns.TLSA("a.example.net.", 3)),
+		testdns.Response(query, true, testdns.CNAME(owner+".", owner+".")),
 	} {
 		packed, err := m.Pack()
 		if err != nil {
@@ -407,7 +330,7 @@ func FuzzParse(f *testing.F) {
 		}
 		size := 0
 		for _, r := range m.answer.records {
-			if !sameName(r.Header.Name, name(m.answer.Name+".")) || r.Header.Type != TypeTLSA {
+			if !sameName(r.Header.Name, testdns.Name(m.answer.Name+".")) || r.Header.Type != TypeTLSA {
 				t.Errorf("%v is not of %s", r.Header, m.answer.Name)
 			}
 			size += len(r.Body.(*dnsmessage.UnknownResource).Data)
@@ -415,7 +338,7 @@ func FuzzParse(f *testing.F) {
 		if size > len(data) {
 			t.Errorf("%d bytes in %d", size, len(data))
 		}
-		if !m.answer.Alias && !sameName(name(m.answer.Name+"."), q.Name) {
+		if !m.answer.Alias && !sameName(testdns.Name(m.answer.Name+"."), q.Name) {
 			t.Errorf("%s is no alias", m.answer.Name)
 		}
 	})

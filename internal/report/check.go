@@ -165,7 +165,7 @@ func (c *check) whenDialing(next func(string)) func(string) {
 func (c *check) whenTLSA(next func(*trust.DANE)) func(*trust.DANE) {
 	return func(d *trust.DANE) {
 		c.tlsa = d
-		c.rec.note("", d.String())
+		c.rec.note("", "TLSA records of "+quote.Escape(d.Owner))
 		if next != nil {
 			next(d)
 		}

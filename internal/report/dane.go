@@ -2,7 +2,7 @@ package report
 
 import (
 	"encoding/hex"
-	"fmt"
+	"strings"
 
 	"tlsup/internal/quote"
 	"tlsup/internal/trust"
@@ -66,7 +66,7 @@ func (r *Report) tlsa(p *page) {
 	p.row("TLSA", colour, text)
 	for _, record := range d.Records {
 		state, colour := record.state(r.Verification, d)
-		p.row("", colour, fmt.Sprintf("%s %s", record.text, state))
+		p.row("", colour, strings.TrimSpace(record.text+" "+state))
 	}
 }
 
