@@ -285,13 +285,12 @@ func TestManualStandards(t *testing.T) {
 }
 
 func TestReadmeProtocols(t *testing.T) {
-	servers := realServers(t)
 	rows := []string{"| name | port | TLS | sibling | ALPN | specification | what it is | tested against |", "| --- | --- | --- | --- | --- | --- | --- | --- |"}
 	for _, p := range negotiate.All() {
 		cells := []string{
 			"`" + strings.Join(append([]string{p.Name}, p.Aliases...), "`, `") + "`",
 			portText(p), starts(p), sibling(p), cmp.Or(strings.Join(p.ALPN, ", "), "-"),
-			cmp.Or(specLinks(p.Specs), "-"), p.Title, cmp.Or(servers[p.Name], "-"),
+			cmp.Or(specLinks(p.Specs), "-"), p.Title, list(p.Servers),
 		}
 		rows = append(rows, "| "+strings.Join(cells, " | ")+" |")
 	}
@@ -312,27 +311,34 @@ func specLinks(specs []string) string {
 	return strings.Join(links, ", ")
 }
 
-var (
-	realServerName    = regexp.MustCompile(`\n\tname:\s+"(\w+)",`)
-	realServerSchemes = regexp.MustCompile(`\n\tschemes:\s+\[\]string\{(.*)\}`)
-)
+// realServer is a server's name and schemes.
+var realServer = regexp.MustCompile(`\n\tname:\s+"([^"]+)",(?:\n\t\S.*)*?\n\tschemes:\s+\[\]string\{(.*)\}`)
 
-// realServers returns which server internal/realserver starts for each protocol.
-func realServers(t *testing.T) map[string]string {
+// TestServers: the registry names the servers that internal/realserver starts, and no others.
+func TestServers(t *testing.T) {
+	servers := realServers(t)
+	for _, p := range negotiate.All() {
+		if want := slices.Sorted(slices.Values(servers[p.Name])); !slices.Equal(slices.Sorted(slices.Values(p.Servers)), want) {
+			t.Errorf("%s: tested against %v, not %v", p.Name, want, p.Servers)
+		}
+	}
+}
+
+// realServers returns which servers internal/realserver starts for each protocol.
+func realServers(t *testing.T) map[string][]string {
 	t.Helper()
 	files, err := filepath.Glob("internal/realserver/*.go")
 	if err != nil {
 		t.Fatal(err)
 	}
-	servers := map[string]string{}
+	servers := map[string][]string{}
 	for _, file := range files {
 		source := readDoc(t, file)
-		name, schemes := realServerName.FindStringSubmatch(source), realServerSchemes.FindStringSubmatch(source)
-		if name == nil || schemes == nil {
-			continue
-		}
-		for _, scheme := range strings.Split(schemes[1], ",") {
-			servers[strings.Trim(scheme, ` "`)] = name[1]
+		for _, server := range realServer.FindAllStringSubmatch(source, -1) {
+			for _, scheme := range strings.Split(server[2], ",") {
+				scheme = strings.Trim(scheme, ` "`)
+				servers[scheme] = append(servers[scheme], server[1])
+			}
 		}
 	}
 	return servers

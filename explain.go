@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -27,7 +28,7 @@ import (
 // table prints the protocols.
 func (p *program) table() error {
 	w := tabwriter.NewWriter(text{p.stdout}, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "NAME\tPORT\tTLS\tIMPLICIT\tALPN\tSPECIFICATION\tWHAT IT IS")
+	fmt.Fprintln(w, "NAME\tPORT\tTLS\tSIBLING\tALPN\tSPECIFICATION\tTESTED AGAINST\tWHAT IT IS")
 	for _, q := range negotiate.All() {
 		start := "upgrade"
 		switch {
@@ -40,18 +41,15 @@ func (p *program) table() error {
 		if q.Port != 0 {
 			port = strconv.Itoa(q.Port)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", strings.Join(append([]string{q.Name}, q.Aliases...), ", "), port, start,
-			or(q.Implicit, "-"), or(strings.Join(q.ALPN, ","), "-"), or(strings.Join(q.Specs, ", "), "-"), q.Title)
+		fmt.Fprintln(w, strings.Join([]string{
+			strings.Join(append([]string{q.Name}, q.Aliases...), ", "), port, start,
+			cmp.Or(q.Implicit, q.Sibling, "-"), list(q.ALPN), list(q.Specs), list(q.Servers), q.Title,
+		}, "\t"))
 	}
 	return w.Flush()
 }
 
-func or(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
-}
+func list(words []string) string { return cmp.Or(strings.Join(words, ", "), "-") }
 
 // chosen is the protocol that explain and demo are asked for, or nil if none is named.
 func chosen(c *cli.Context) (*negotiate.Protocol, error) {

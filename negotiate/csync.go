@@ -23,6 +23,7 @@ var _ = register(&Protocol{
 	Title:     "copies of mailboxes, between servers (Cyrus replication)",
 	Port:      2005,
 	Specs:     []string{"Cyrus replication protocol"},
+	Servers:   []string{"Cyrus"},
 	Lines:     true,
 	Recognise: csyncBanner.Match,
 	Greets:    true,

@@ -39,6 +39,7 @@ var _ = register(&Protocol{
 	Title:    "who may use a network, and for how much (Diameter)",
 	Port:     3868,
 	Specs:    []string{"RFC 3588", "RFC 6733"},
+	Servers:  []string{"freeDiameter"},
 	Implicit: "diameters",
 	Names:    OwnName,
 	From:     true,
@@ -60,6 +61,7 @@ var _ = register(&Protocol{
 	Title:   "Diameter in TLS from the first byte",
 	Port:    5868,
 	Specs:   []string{"RFC 6733"},
+	Servers: []string{"freeDiameter"},
 	Sibling: "diameter",
 	Note: "The client begins with Capabilities-Exchange-Request. What follows are packets, not lines. Servers want a certificate of the client. " +
 		"The port was printed as 5658 in RFC 6733, which is corrected in its errata.",

@@ -26,6 +26,7 @@ var _ = register(&Protocol{
 	Title:   "administration of Dovecot (doveadm)",
 	Port:    24245,
 	Specs:   []string{"Dovecot doveadm protocol"},
+	Servers: []string{"Dovecot"},
 	Upgrade: upgradeDoveadm,
 	Remarks: []Remark{
 		{"C: VERSION", "the client speaks first; lines end in LF alone"},

@@ -25,6 +25,7 @@ var _ = register(&Protocol{
 	Title:     "reading mail on the server",
 	Port:      143,
 	Specs:     []string{"RFC 9051", "RFC 8314"},
+	Servers:   []string{"Cyrus", "Dovecot"},
 	Implicit:  "imaps",
 	Lines:     true,
 	Recognise: greetsLikeIMAP,
@@ -47,6 +48,7 @@ var _ = register(&Protocol{
 	Port:    993,
 	ALPN:    []string{"imap"},
 	Specs:   []string{"RFC 8314"},
+	Servers: []string{"Dovecot"},
 	Sibling: "imap",
 	Lines:   true,
 })

@@ -34,6 +34,7 @@ var _ = register(&Protocol{
 	Title:   "tickets for those who log in (Kerberos)",
 	Port:    88,
 	Specs:   []string{"RFC 6251", "RFC 5021"},
+	Servers: []string{"Shishi", "MIT Kerberos"},
 	Upgrade: upgradeKerberos,
 	Remarks: []Remark{
 		{"C: extension STARTTLS", "80000001 in place of a message's length: bit 0 of the extensions"},

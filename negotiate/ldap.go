@@ -31,6 +31,7 @@ var _ = register(&Protocol{
 	Title:    "directory, Active Directory included",
 	Port:     389,
 	Specs:    []string{"RFC 4511", "RFC 4513"},
+	Servers:  []string{"OpenLDAP"},
 	Implicit: "ldaps",
 	Upgrade:  upgradeLDAP,
 	Remarks: []Remark{
@@ -47,6 +48,7 @@ var _ = register(&Protocol{
 	Title:   "LDAP in TLS from the first byte",
 	Port:    636,
 	Specs:   []string{"RFC 4511"},
+	Servers: []string{"OpenLDAP"},
 	Sibling: "ldap",
 	Note:    "The client speaks first. " + ldapNote,
 })

@@ -7,6 +7,7 @@ var _ = register(&Protocol{
 	Title:     "mail delivery to a local store",
 	Port:      24,
 	Specs:     []string{"RFC 2033", "RFC 3207"},
+	Servers:   []string{"Cyrus", "Dovecot"},
 	Lines:     true,
 	Names:     OwnName,
 	Recognise: greetsLikeSMTP("LMTP"),

@@ -25,6 +25,7 @@ var _ = register(&Protocol{
 	Title:     "figures of machines (Munin)",
 	Port:      4949,
 	Specs:     []string{"Munin node protocol"},
+	Servers:   []string{"Munin"},
 	Recognise: muninGreeting.Match,
 	Greets:    true,
 	Upgrade:   upgradeMunin,

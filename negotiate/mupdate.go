@@ -22,6 +22,7 @@ var _ = register(&Protocol{
 	Title:     "where mailboxes are, between servers (Cyrus MUPDATE)",
 	Port:      3905,
 	Specs:     []string{"RFC 3656"},
+	Servers:   []string{"Cyrus"},
 	Lines:     true,
 	Recognise: mupdateBanner.Match,
 	Greets:    true,

@@ -36,6 +36,7 @@ var _ = register(&Protocol{
 	Title:     "MySQL and MariaDB database",
 	Port:      3306,
 	Specs:     []string{"MySQL Protocol::SSLRequest"},
+	Servers:   []string{"MariaDB"},
 	Greets:    true,
 	Recognise: greetsLikeMySQL,
 	Upgrade:   upgradeMySQL,

@@ -27,6 +27,7 @@ var _ = register(&Protocol{
 	Title:     "messages between programs (NATS)",
 	Port:      4222,
 	Specs:     []string{"NATS Client Protocol"},
+	Servers:   []string{"NATS"},
 	Lines:     true,
 	Greets:    true,
 	Recognise: natsInfoLine.Match,

@@ -27,6 +27,7 @@ var _ = register(&Protocol{
 	Title:     "disks over the network (Network Block Device)",
 	Port:      10809,
 	Specs:     []string{"NBD protocol"},
+	Servers:   []string{"QEMU"},
 	Greets:    true,
 	Recognise: greetsLikeNBD,
 	Upgrade:   upgradeNBD,

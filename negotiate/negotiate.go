@@ -82,6 +82,7 @@ type Protocol struct {
 	Port    int      // the registered port; 0 if there is none
 	ALPN    []string // protocol IDs to offer in the handshake (RFC 7301); nil for none
 	Specs   []string // where the upgrade is specified, "RFC 3207" first
+	Servers []string // programs that the tests speak to, "Postfix"; nil: only a server of the tests' own
 
 	// Implicit names the sibling that speaks TLS from the first byte; "" if there is none.
 	Implicit string

@@ -25,6 +25,7 @@ var _ = register(&Protocol{
 	Title:     "news",
 	Port:      119,
 	Specs:     []string{"RFC 4642", "RFC 3977"},
+	Servers:   []string{"Cyrus", "INN"},
 	Implicit:  "nntps",
 	Lines:     true,
 	Recognise: greetsLikeNNTP,
@@ -49,6 +50,7 @@ var _ = register(&Protocol{
 	Port:    563,
 	ALPN:    []string{"nntp"},
 	Specs:   []string{"RFC 8143"},
+	Servers: []string{"INN"},
 	Sibling: "nntp",
 	Lines:   true,
 })

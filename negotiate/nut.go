@@ -19,6 +19,7 @@ var _ = register(&Protocol{
 	Title:   "uninterruptible power supplies (Network UPS Tools)",
 	Port:    3493,
 	Specs:   []string{"RFC 9271"},
+	Servers: []string{"NUT"},
 	Upgrade: upgradeNUT,
 	Remarks: []Remark{
 		{"C: STARTTLS", "the client speaks first; lines end in LF alone"},

@@ -25,6 +25,7 @@ var _ = register(&Protocol{
 	Title:     "fetching mail",
 	Port:      110,
 	Specs:     []string{"RFC 2595", "RFC 2449"},
+	Servers:   []string{"Cyrus", "Dovecot"},
 	Implicit:  "pop3s",
 	Lines:     true,
 	Recognise: greetsLikePOP3,
@@ -49,6 +50,7 @@ var _ = register(&Protocol{
 	Port:    995,
 	ALPN:    []string{"pop3"},
 	Specs:   []string{"RFC 8314"},
+	Servers: []string{"Dovecot"},
 	Sibling: "pop3",
 	Lines:   true,
 })

@@ -30,6 +30,7 @@ var _ = register(&Protocol{
 	Port:     5432,
 	ALPN:     []string{"postgresql"},
 	Specs:    []string{"PostgreSQL manual, SSL Session Encryption"},
+	Servers:  []string{"PostgreSQL"},
 	Implicit: "postgres-direct",
 	Upgrade:  upgradePostgres,
 	Lead:     leadPostgres,

@@ -22,6 +22,7 @@ var _ = register(&Protocol{
 	Title:   "IRC through a core that stays (Quassel)",
 	Port:    4242,
 	Specs:   []string{"Quassel protocol"},
+	Servers: []string{"Quassel"},
 	Upgrade: upgradeQuassel,
 	Lead:    leadQuassel,
 	Remarks: []Remark{

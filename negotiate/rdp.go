@@ -31,6 +31,7 @@ var _ = register(&Protocol{
 	Title:    "Windows desktops over the network (RDP)",
 	Port:     3389,
 	Specs:    []string{"MS-RDPBCGR"},
+	Servers:  []string{"xrdp"},
 	Upgrade:  upgradeRDP,
 	NoTunnel: "CredSSP's login is bound to the TLS session, and the client repeats inside it what was asked for in the clear",
 	Remarks: []Remark{

@@ -30,6 +30,7 @@ var _ = register(&Protocol{
 	Port:      4190,
 	ALPN:      []string{"managesieve"},
 	Specs:     []string{"RFC 5804"},
+	Servers:   []string{"Cyrus", "Pigeonhole"},
 	Lines:     true,
 	Recognise: func(b []byte) bool { return sieveGreeting.Match(b) },
 	Greets:    true,

@@ -25,6 +25,7 @@ var smtp = register(&Protocol{
 	MX:        true,
 	Port:      25,
 	Specs:     []string{"RFC 3207", "RFC 5321"},
+	Servers:   []string{"Postfix"},
 	Implicit:  "smtps",
 	Lines:     true,
 	Names:     OwnName,
@@ -41,6 +42,7 @@ var _ = register(&Protocol{
 	Title:    "mail from a user's program to the first server",
 	Port:     587,
 	Specs:    []string{"RFC 3207", "RFC 6409"},
+	Servers:  []string{"Postfix"},
 	Implicit: "smtps",
 	Lines:    true,
 	Names:    OwnName,
@@ -57,6 +59,7 @@ var _ = register(&Protocol{
 	Title:   "submission in TLS from the first byte",
 	Port:    465,
 	Specs:   []string{"RFC 8314"},
+	Servers: []string{"Postfix"},
 	Sibling: "submission",
 	Lines:   true,
 })

@@ -19,6 +19,7 @@ var _ = register(&Protocol{
 	Title:   "watching films together (Syncplay)",
 	Port:    8999,
 	Specs:   []string{"Syncplay protocol"},
+	Servers: []string{"Syncplay"},
 	Lines:   true,
 	Upgrade: upgradeSyncplay,
 	Lead:    leadSyncplay,

@@ -28,6 +28,7 @@ var _ = register(&Protocol{
 	Title:     "terminals over the network (Telnet)",
 	Port:      23,
 	Specs:     []string{"draft-altman-telnet-starttls-02", "RFC 854"},
+	Servers:   []string{"Kermit"},
 	Implicit:  "telnets",
 	Recognise: greetsLikeTelnet,
 	Upgrade:   upgradeTelnet,

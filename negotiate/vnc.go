@@ -37,6 +37,7 @@ var _ = register(&Protocol{
 	Title:     "desktops over the network (VNC)",
 	Port:      5900,
 	Specs:     []string{"RFC 6143", "VeNCrypt 0.2"},
+	Servers:   []string{"TigerVNC"},
 	Greets:    true,
 	Recognise: greetsLikeVNC,
 	Upgrade:   upgradeVNC,

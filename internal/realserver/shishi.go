@@ -69,7 +69,7 @@ func MITKerberos(t testing.TB) *Server {
 var mitKerberos = program{
 	name:      "MIT Kerberos",
 	binary:    "krb5kdc",
-	schemes:   shishi.schemes,
+	schemes:   []string{"kerberos"},
 	configure: configureMITKerberos,
 }
 
