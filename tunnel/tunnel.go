@@ -127,7 +127,7 @@ func (s *Server) Serve(stop, now context.Context) error {
 }
 
 // lastCall ends accepting. Clients that wait in the backlog believe that they are connected: they
-// are still accepted.
+// are still accepted, and at the limit wait for a slot as long as the others may drain.
 func lastCall(l net.Listener) {
 	const moment = 50 * time.Millisecond
 	if bounded, ok := l.(interface{ SetDeadline(time.Time) error }); ok && bounded.SetDeadline(time.Now().Add(moment)) == nil {
@@ -163,10 +163,11 @@ func (s *Server) accept(stop, conns context.Context, pair *Pair) error {
 	full := false // and the log says so
 	backoff := time.Duration(0)
 	for {
-		if slots != nil && !s.takeSlot(stop, slots, &full, log) {
-			return nil
-		}
+		holds := slots != nil && s.takeSlot(stop, slots, &full, log)
 		conn, err := pair.Listener.Accept()
+		if err != nil && holds {
+			<-slots
+		}
 		switch {
 		case err == nil:
 		case stop.Err() != nil:
@@ -186,9 +187,6 @@ func (s *Server) accept(stop, conns context.Context, pair *Pair) error {
 			case <-stop.Done():
 				return nil
 			}
-			if slots != nil {
-				<-slots
-			}
 			continue
 		}
 		if backoff > 0 {
@@ -196,12 +194,21 @@ func (s *Server) accept(stop, conns context.Context, pair *Pair) error {
 			log.Info("accept works again")
 		}
 		s.open.Add(1)
-		go s.serve(conns, pair, conn, func(error) {
-			if slots != nil {
-				<-slots
+		go func() {
+			if slots != nil && !holds {
+				select {
+				case slots <- struct{}{}:
+					holds = true
+				case <-conns.Done(): // as serve will tell
+				}
 			}
-			s.open.Done()
-		})
+			s.serve(conns, pair, conn, func(error) {
+				if holds {
+					<-slots
+				}
+				s.open.Done()
+			})
+		}()
 	}
 }
 

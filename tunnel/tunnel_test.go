@@ -511,6 +511,61 @@ func TestDrain(t *testing.T) {
 	}
 }
 
+// TestDrainAtLimit: a client that waits in the backlog when the tunnel is told to stop is served when
+// there is room, or cut at the end.
+func TestDrainAtLimit(t *testing.T) {
+	for _, served := range []bool{true, false} {
+		t.Run(map[bool]string{true: "served", false: "cut"}[served], func(t *testing.T) {
+			p := newPeer(t)
+			pair := p.pair(t)
+			listener := &toldListener{TCPListener: listen(t, "0", 0).(*net.TCPListener), closed: make(chan struct{})}
+			pair.Listener = listener
+			b := start(t, pair, func(s *Server) { s.MaxConnections = 1 })
+			first := dial(t, b)
+			server := p.next(t)
+			b.journal.await(t, "as many connections as allowed, new ones wait", 1)
+			waiting := []*net.TCPConn{dial(t, b), dial(t, b)}
+			for _, client := range waiting {
+				io.WriteString(client, "waiting")
+				client.CloseWrite()
+			}
+			b.stop()
+			<-listener.closed
+			if conn, err := net.Dial("tcp", b.addr); err == nil {
+				conn.Close()
+				t.Error("a new connection is taken")
+			}
+			if !served {
+				b.now()
+				if err := b.end(t); !errors.Is(err, ErrCutOff) {
+					t.Error(err)
+				}
+				for i, client := range waiting {
+					if n, err := client.Read(make([]byte, 1)); n > 0 || err == nil {
+						t.Errorf("%d bytes, %v", n, err)
+					}
+					if line := b.journal.await(t, "failed", i+1); line["error"] != errStopped.Error() {
+						t.Error(line)
+					}
+				}
+				return
+			}
+			first.Close()
+			server.Close()
+			for range waiting {
+				server := p.next(t)
+				if got, err := io.ReadAll(server); string(got) != "waiting" || err != nil {
+					t.Errorf("%q, %v", got, err)
+				}
+				server.Close()
+			}
+			if err := b.end(t); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // TestIdle: a connection on which nothing moves is cut.
 func TestIdle(t *testing.T) {
 	client, _, b := joined(t, func(s *Server) { s.Idle = 50 * time.Millisecond })
