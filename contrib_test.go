@@ -52,29 +52,29 @@ func tunnelPlanOf(args []string) (*tunnelPlan, error) {
 
 // TestContribArguments: the program understands each command line under contrib.
 func TestContribArguments(t *testing.T) {
-	line := func(pattern string) func(string) []string {
-		return func(text string) []string {
-			m := regexp.MustCompile(pattern).FindStringSubmatch(text)
-			return strings.Fields(strings.ReplaceAll(m[1], `"`, ""))
-		}
-	}
-	for file, find := range map[string]func(string) []string{
-		"systemd/tlsup@.service":          line(`(?m)^#\tTLSUP_ARGS=(.*)$`),
-		"systemd/tlsup-imap.service":      line(`(?m)^ExecStart=/usr/bin/tlsup tunnel (.*)$`),
-		"haproxy/haproxy.cfg":             line(`(?m)^#\ttlsup tunnel (.*)$`),
-		"launchd/org.example.tlsup.plist": line(`(?s)<string>tunnel</string>\s*(.*?)</array>`),
-		"kubernetes/sidecar.yaml":         line(`(?s)- tunnel\n(.*?)      ports:`),
+	for file, pattern := range map[string]string{
+		"systemd/tlsup@.service":          `(?m)^#\tTLSUP_ARGS=(.*)$`,
+		"systemd/tlsup-imap.service":      `(?m)^ExecStart=/usr/bin/tlsup tunnel (.*)$`,
+		"haproxy/haproxy.cfg":             `(?m)^#\ttlsup tunnel (.*)$`,
+		"launchd/org.example.tlsup.plist": `(?s)<string>tunnel</string>\s*(.*?)</array>`,
+		"kubernetes/sidecar.yaml":         `(?s)- tunnel\n(.*?)      ports:`,
 	} {
 		text := readDoc(t, filepath.Join("contrib", filepath.FromSlash(file)))
-		args := []string{"tunnel"}
-		for _, arg := range find(text) {
-			arg = strings.TrimSuffix(strings.TrimPrefix(arg, "<string>"), "</string>")
-			if arg != "-" {
-				args = append(args, arg)
-			}
+		found := regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1)
+		if found == nil {
+			t.Errorf("%s: no command line", file)
 		}
-		if _, err := tunnelPlanOf(args); err != nil {
-			t.Errorf("%s: %q: %v", file, args, err)
+		for _, line := range found {
+			args := []string{"tunnel"}
+			for _, arg := range strings.Fields(strings.ReplaceAll(line[1], `"`, "")) {
+				arg = strings.TrimSuffix(strings.TrimPrefix(arg, "<string>"), "</string>")
+				if arg != "-" {
+					args = append(args, arg)
+				}
+			}
+			if _, err := tunnelPlanOf(args); err != nil {
+				t.Errorf("%s: %q: %v", file, args, err)
+			}
 		}
 	}
 }
