@@ -249,6 +249,9 @@ func (s *session) began(tls *connect.Session) {
 	s.events.handshake(state, tls.ServerName, tls.Trust.Overlooked(state, tls.ServerName) == nil)
 	if s.verbose {
 		s.message.line("%s", tls.Trust.Describe(state, tls.ServerName))
+		if tls.Trust.OwnCertificates() > 0 && !tls.Requested && !state.DidResume {
+			s.message.line("the server did not ask for the client's certificate, which was not sent")
+		}
 	}
 }
 

@@ -88,6 +88,7 @@ type Session struct {
 	Protocol   *negotiate.Protocol // what is spoken; nil when the upgrade was done by hand
 	ServerName string              // the name that the certificate had to be valid for
 	Trust      *trust.Config       // the settings that it was verified with
+	Requested  bool                // the server asked for the client's certificate
 
 	// Client and Server are what to copy between when Options.Local was set: its connection and
 	// the session, as the protocol wants them.
@@ -355,7 +356,7 @@ func Secure(ctx context.Context, up *negotiate.Upgraded, t Target, o *Options) (
 	if err != nil {
 		return nil, t.upgradeError(err)
 	}
-	s := &Session{Session: record.NewSession(conn, tlsConn, under), Protocol: up.Protocol, ServerName: with.name, Trust: with.trust}
+	s := &Session{Session: record.NewSession(conn, tlsConn, under), Protocol: up.Protocol, ServerName: with.name, Trust: with.trust, Requested: trust.Requested(ctx)}
 	if o.Local == nil {
 		return s, nil
 	}
@@ -442,7 +443,7 @@ func (t Target) handshakeError(ctx context.Context, settings *trust.Config, err 
 		e.Hint = t.portHint()
 	case isClosed(err):
 		e.Err = ErrClosed
-		if e.Hint = t.portHint(); trust.Requested(ctx) {
+		if e.Hint = t.portHint(); trust.Refused(ctx) {
 			e.Hint = trust.RequestedHint(err, e.Hint)
 		}
 	case trust.IsVersion(err) && t.Protocol.MinVersion != 0:
@@ -451,7 +452,7 @@ func (t Target) handshakeError(ctx context.Context, settings *trust.Config, err 
 		if e.Hint = settings.HandshakeHint(err); e.Hint == "" {
 			e.Hint = t.portHint()
 		}
-		if trust.Requested(ctx) {
+		if trust.Refused(ctx) {
 			e.Hint = trust.RequestedHint(err, e.Hint)
 		}
 	}

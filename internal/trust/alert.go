@@ -16,8 +16,11 @@ const (
 	hintFault      = "this is a fault of the server, or of something between: see the server's log"
 )
 
-// alertVersion is the alert protocol_version.
-const alertVersion tls.AlertError = 70
+// Alerts that are looked for: handshake_failure, protocol_version.
+const (
+	alertFailure tls.AlertError = 40
+	alertVersion tls.AlertError = 70
+)
 
 // alertHints say what an alert of a server means and what to try: those of TLS 1.3 (RFC 8446, 6.2),
 // of earlier versions (RFC 5246, 7.2.2; RFC 2246) and of extensions. close_notify, 0, is the end of the
@@ -59,16 +62,20 @@ var alertHints = map[tls.AlertError]string{
 	121: "ech_required: the server wants Encrypted Client Hello: --ech CONFIG, with the configuration from its HTTPS record in the DNS",
 }
 
-// HandshakeHint is the function of that name, without what the settings allow already.
+// HandshakeHint is the function of that name, without what the settings allow already, and with what
+// makes them narrow.
 func (c *Config) HandshakeHint(err error) string {
 	hint := HandshakeHint(err)
 	if offered, _ := c.OfferedECH(); offered && IsVersion(err) {
 		return "the server does not know TLS 1.3, which Encrypted Client Hello needs: without --ech its name is sent in the clear"
 	}
-	if !c.old {
-		return hint
+	if c.old {
+		hint = strings.NewReplacer(allLegacy, "", "--legacy or ", "", hintSHA1, "").Replace(hint)
 	}
-	return strings.NewReplacer(allLegacy, "", "--legacy or ", "", hintSHA1, "").Replace(hint)
+	if code, _ := alertOf(err); code == alertFailure && c.narrowed != nil {
+		hint = "the offer may be too narrow, leave out " + strings.Join(c.narrowed, " or ") + "; else " + hint
+	}
+	return hint
 }
 
 // HandshakeHint says what an alert from the server means, or what crypto/tls does not accept, and what to

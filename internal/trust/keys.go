@@ -54,7 +54,12 @@ func (c *Config) present(chain []*x509.Certificate, key crypto.Signer) {
 	}
 	// Config.Certificates would be held back, without a word, from a server that names
 	// other authorities. The user asked for this one to be sent.
-	c.shared.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return own, nil }
+	c.shared.GetClientCertificate = func(info *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		if info != nil { // nil: it is only looked at
+			requestIn(info.Context()).made = true
+		}
+		return own, nil
+	}
 }
 
 // readChain reads a certificate and those that follow it. All have to be readable.

@@ -9,25 +9,33 @@ import (
 // have in common was agreed on before.
 const hintNone = "the server asked for a certificate, and there was none to give: --x509certfile FILE --x509keyfile FILE"
 
-type requestedKey struct{}
+type requestKey struct{}
 
-// Watching returns a context for a handshake, of which Requested then tells.
+// A request is a server's for a client's certificate.
+type request struct{ made, refused bool }
+
+// Watching returns a context for a handshake, of which Requested and Refused then tell.
 func Watching(ctx context.Context) context.Context {
-	return context.WithValue(ctx, requestedKey{}, new(bool))
+	return context.WithValue(ctx, requestKey{}, new(request))
+}
+
+func requestIn(ctx context.Context) *request {
+	if r, ok := ctx.Value(requestKey{}).(*request); ok {
+		return r
+	}
+	return new(request)
 }
 
 // Requested reports whether the server asked, in a handshake with a context of Watching's, for a
-// client's certificate that it did not get.
-func Requested(ctx context.Context) bool {
-	requested, ok := ctx.Value(requestedKey{}).(*bool)
-	return ok && *requested
-}
+// client's certificate. In a session that is resumed it does not.
+func Requested(ctx context.Context) bool { return requestIn(ctx).made }
+
+// Refused reports whether it asked, and there was none to give.
+func Refused(ctx context.Context) bool { return requestIn(ctx).refused }
 
 // giveNone is a client's answer that has no certificate.
 func giveNone(info *tls.CertificateRequestInfo) (*tls.Certificate, error) {
-	if requested, ok := info.Context().Value(requestedKey{}).(*bool); ok {
-		*requested = true
-	}
+	*requestIn(info.Context()) = request{made: true, refused: true}
 	return new(tls.Certificate), nil
 }
 

@@ -129,6 +129,7 @@ type Config struct {
 	known       *known                                // nil: the chain is what counts
 	server      Server                                // of For
 	retried     bool                                  // of Retry
+	narrowed    []string                              // the options that offer less than the defaults
 	sessions    string                                // the file with sessions; "" for none
 	look        *Look                                 // of Inspect
 	change      func(config *tls.Config, name string) // of Changed
@@ -152,6 +153,11 @@ func Load(s Settings) (*Config, error) {
 	}
 	if s.Retrieve {
 		c.retrieved = new(issuers)
+	}
+	for _, option := range []struct{ name, given string }{{"--ciphers", s.Ciphers}, {"--groups", s.Groups}, {"--tls-max", s.TLSMax}} {
+		if option.given != "" {
+			c.narrowed = append(c.narrowed, option.name)
+		}
 	}
 	steps := []func(*Settings) error{
 		c.loadVersions, c.loadCiphers, c.loadGroups, c.loadALPN, c.loadNames, c.loadPins, c.loadKeyLog, c.loadSessions, c.loadAnchors, c.loadCRLs, c.loadECH, c.loadKeys,

@@ -365,7 +365,9 @@ func TestHandshakeHint(t *testing.T) {
 	server, roots := newServer(t)
 	server.CipherSuites, server.MaxVersion = []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256}, tls.VersionTLS12
 	c := load(t, Settings{CAFiles: []string{roots}, Ciphers: "ECDHE-ECDSA-AES256-GCM-SHA384"})
-	checkText(t, HandshakeHint(handshake(t, server, c.Client(host, nil)).clientErr), "--ciphers", "--groups", "--x509certfile")
+	err := handshake(t, server, c.Client(host, nil)).clientErr
+	checkText(t, HandshakeHint(err), "--ciphers", "--groups", "--x509certfile")
+	checkText(t, c.HandshakeHint(err), "the offer may be too narrow, leave out --ciphers; else ", "--x509certfile")
 	const closeNotify = 0
 	for code := range 256 {
 		alert := tls.AlertError(code)
