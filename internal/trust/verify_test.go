@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -196,5 +197,25 @@ func systemRootsChild() {
 	if errors.As(c.Problem(cs, name), &e) {
 		fmt.Println(e)
 		fmt.Println("hint:", e.Hint())
+	}
+}
+
+// Looking for the culprit costs a bounded number of signatures: a server may send hundreds of
+// certificates of one name, in the order that makes it most.
+func TestCulpritIsBounded(t *testing.T) {
+	const name = "the same"
+	ca := must[*testca.CA](t)(testca.New(name))
+	for range mostChecks + 20 {
+		ca = must[*testca.CA](t)(ca.Intermediate(name, nil))
+	}
+	leaf := must[tls.Certificate](t)(ca.Issue([]string{host}, nil))
+	slices.Reverse(leaf.Certificate[1:]) // the issuer of each is the last that is looked at
+	var sent []*x509.Certificate
+	for _, der := range leaf.Certificate {
+		sent = append(sent, must[*x509.Certificate](t)(x509.ParseCertificate(der)))
+	}
+	x := examination{config: load(t, Settings{NoRoots: true}), sent: sent}
+	if top := x.top(); top != sent[0] {
+		t.Errorf("found %s behind more than %d signatures", subject(top), mostChecks)
 	}
 }
