@@ -277,6 +277,7 @@ func (x *examination) unknownIssuer() problem {
 	case errors.As(reason, new(x509.ConstraintViolationError)):
 		p.says = "is issued by " + subject(rejected) + ", which is no authority (CA:FALSE, or a key that must not sign certificates)"
 		p.hint = hintReissue
+		p.err = x509.CertificateInvalidError{Cert: rejected, Reason: x509.NotAuthorizedToSign}
 	case rejected != nil:
 		p.says = "is not signed by the key of " + subject(rejected) + ", though that is the name of its issuer"
 		p.hint = hintSend + " the certificate of the issuer that signed it"

@@ -327,7 +327,7 @@ var Specimens = []Specimen{
 		},
 		Words:   []string{"certificate CN=mail.example.org is issued by CN=Impostor, which is no authority (CA:FALSE"},
 		Culprit: Host,
-		As:      isUnknown,
+		As:      isInvalid(x509.NotAuthorizedToSign),
 	},
 	{
 		Name: "path too long",
