@@ -3,7 +3,9 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -11,6 +13,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -18,6 +22,8 @@ import (
 	"time"
 
 	"tlsup/internal/gnutls"
+	"tlsup/internal/testserver"
+	"tlsup/internal/zoo"
 )
 
 // These tests run the same sessions through gnutls-cli itself and through tlsup under its name,
@@ -767,5 +773,51 @@ func TestGnutlsName(t *testing.T) {
 		if ok != test.ok || strings.Join(rest, " ") != test.rest {
 			t.Errorf("%q: %q, %v", test.args, rest, ok)
 		}
+	}
+}
+
+// zooDiffers are the certificates of the zoo that gnutls-cli judges otherwise, and why.
+var zooDiffers = map[string]string{
+	"address in brackets with a zone":                  "it takes them for a part of the name",
+	"common name only":                                 "it takes the common name",
+	"self-signed, another of the same name is trusted": "it has two other words for that",
+	"root made for clients":                            "it takes any trust anchor",
+	"endless chain":                                    "it says nothing of the certificate",
+	"names without end":                                "it says no end",
+}
+
+// TestGnutlsZoo: both judge certificates alike.
+func TestGnutlsZoo(t *testing.T) {
+	programs := gnutlsPrograms(t)
+	verdict := regexp.MustCompile(`(?m)^- Status: .*$|^\*\*\* (?:PKI|Fatal).*$`)
+	for _, s := range zoo.Specimens {
+		if s.Unread {
+			continue
+		}
+		t.Run(s.Name, func(t *testing.T) {
+			t.Parallel()
+			cert, roots := s.Build(t)
+			server, err := testserver.Start("imaps", func(c *tls.Config) { c.Certificates = []tls.Certificate{cert} })
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer server.Close()
+			file := filepath.Join(t.TempDir(), "roots.pem")
+			if err := os.WriteFile(file, roots, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			said := map[string]string{}
+			for name, path := range programs {
+				cmd := exec.CommandContext(t.Context(), path, "--x509cafile", file, "--verify-hostname", s.Wanted(), "--port", strconv.Itoa(server.Addr.Port), "127.0.0.1")
+				cmd.Env = append(os.Environ(), "GORACE="+gorace)
+				out, _ := cmd.CombinedOutput() // in another order, over pipes
+				lines := verdict.FindAllString(string(out), -1)
+				slices.Sort(lines)
+				said[name] = fmt.Sprintf("%s\nstatus %d", strings.Join(lines, "\n"), cmd.ProcessState.ExitCode())
+			}
+			if _, differs := zooDiffers[s.Name]; differs != (said["tlsup"] != said["gnutls-cli"]) {
+				t.Errorf("it says\n%s\ngnutls-cli says\n%s", said["tlsup"], said["gnutls-cli"])
+			}
+		})
 	}
 }
