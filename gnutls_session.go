@@ -51,7 +51,7 @@ func (g *gnutlsRun) prepare(ctx context.Context) (err error) {
 		return err
 	}
 	g.connect = connect.Options{
-		Network: "tcp", Name: g.line.Value("starttls-name"), Trust: g.trust, FastOpen: g.line.Has("fastopen"),
+		Network: "tcp", Name: g.sentName(), Trust: g.trust, FastOpen: g.line.Has("fastopen"),
 		Under: g.under, Dialing: g.dialing, Resolver: g.connect.Resolver,
 	}
 	if g.line.Has("resume") || g.inline != nil {
@@ -65,6 +65,19 @@ func (g *gnutlsRun) prepare(ctx context.Context) (err error) {
 	}
 	check := &negotiate.Options{Host: g.target.ServerName(), Name: g.connect.Name}
 	return optionError(g.target.Protocol.Check(check))
+}
+
+// sentName is the name that the upgrade sends: to mail servers there it is their own.
+func (g *gnutlsRun) sentName() string {
+	if g.line.Has("starttls-name") {
+		return g.line.Value("starttls-name")
+	}
+	p := g.target.Protocol
+	theirs := &negotiate.Options{Host: g.target.ServerName(), Name: g.target.Host}
+	if p.Family != negotiate.Mail || p.Names != negotiate.OwnName || p.Check(theirs) != nil {
+		return "" // the protocol knows better
+	}
+	return g.target.Host
 }
 
 // openFiles opens all that is written to.

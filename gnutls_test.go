@@ -271,7 +271,7 @@ var gnutlsSessions = []struct {
 		drive: func(c *gnutlsClient) { c.sees(`^421 bye`); c.sees(`^- Peer has closed`) }},
 	{name: "an upgrade", dialogue: `
 		S: 220 hello
-		C: EHLO .*
+		C: EHLO localhost
 		S: 250-hello
 		S: 250 STARTTLS
 		C: STARTTLS
@@ -279,6 +279,15 @@ var gnutlsSessions = []struct {
 		TLS
 		end`,
 		args: []string{"--starttls-proto", "smtp", "--x509cafile=ca.pem", "localhost", "-p", "PORT"}},
+	{name: "an upgrade, and an expired certificate", changes: []string{"expired"}, dialogue: `
+		S: 220 hello
+		C: EHLO localhost
+		S: 250-hello
+		S: 250 STARTTLS
+		C: STARTTLS
+		S: 220 go
+		TLS fails`,
+		args: []string{"--starttls-proto", "SUBMISSION", "--x509cafile=ca.pem", "localhost", "-p", "PORT"}, status: 1},
 	{name: "an upgrade is refused", dialogue: `
 		S: 220 hello
 		C: EHLO .*
@@ -471,6 +480,65 @@ const oldServer = `
 	S: 250 inside
 	C- QUIT\n
 	S: 221 bye`
+
+// TestGnutlsTerminal: on a terminal, too, both say the same. Whole lines are waited for, or what is
+// typed would be echoed into them.
+func TestGnutlsTerminal(t *testing.T) {
+	t.Parallel()
+	const upgrade = "S: 220 hello\nC- STARTTLS\\n\nS: 220 go\n"
+	start := func(s *screen) {
+		s.sees("220 hello\r\r\n")
+		s.types("STARTTLS\n")
+		s.sees("220 go\r\r\n")
+		s.types(ctrlD)
+	}
+	for _, test := range []struct {
+		name     string
+		dialogue string
+		changes  []string
+		args     []string
+		drive    func(*screen)
+		status   int
+	}{
+		{"success", upgrade + "TLS\nC- hi\\n\nS: you said hi\nend", nil, []string{"-s"}, func(s *screen) {
+			start(s)
+			s.sees("- Options:\r\n")
+			s.types("hi\n")
+			s.sees("you said hi\r\r\n")
+			s.types(ctrlD)
+		}, 0},
+		{"TLS from the first byte", "TLS\nC- hi\\n\nS: you said hi\nend", nil, nil, func(s *screen) {
+			s.sees("- Simple Client Mode:\r\n\r\n")
+			s.types("hi\n")
+			s.sees("you said hi\r\r\n")
+			s.types(ctrlD)
+		}, 0},
+		{"an expired certificate", upgrade + "TLS fails", []string{"expired"}, []string{"-s"}, start, 1},
+		{"a refusal", "S: 220 hello\nC- STARTTLS\\n\nS: 454 no\nC?\nS: 500 what", nil, []string{"-s"}, func(s *screen) {
+			s.sees("220 hello\r\r\n")
+			s.types("STARTTLS\n")
+			s.sees("454 no\r\r\n")
+			s.types(ctrlD)
+		}, 1},
+		{"the server closes", upgrade + "TLS\nS: bye", nil, []string{"-s"}, start, 0},
+		{"the server closes in the clear", "S: 421 bye", nil, []string{"-s"}, func(s *screen) { s.sees("421 bye") }, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			server, address := playing(t, test.dialogue, test.changes...)
+			shown := map[string]string{}
+			for name, program := range gnutlsPrograms(t) {
+				args := append([]string{ca, "localhost", "-p", address[strings.LastIndex(address, ":")+1:]}, test.args...)
+				s := onTerminal(t, nil, program, args...)
+				test.drive(s)
+				s.ends(test.status)
+				server.heard(t)
+				shown[name] = maskGnutls(strings.ReplaceAll(s.text(), "\r\n", "\n"))
+			}
+			compareSaid(t, "the screen", shown["gnutls-cli"], shown["tlsup"])
+		})
+	}
+}
 
 // TestGnutlsDriven: a client that drives gnutls-cli works with both, over pipes and on a
 // terminal.
