@@ -30,6 +30,9 @@ func Auto() *Protocol { return auto }
 // autoWait is how long a server may take to greet on a port where the client speaks first.
 const autoWait = 2 * time.Second
 
+// autoPacket is how many bytes of a packet are enough to recognise it.
+const autoPacket = 64
+
 // recognise finds out which protocol the server speaks. What it reads stays in the buffer.
 func (c *Conn) recognise(o *Options) (p *Protocol, why string, err error) {
 	expected := OnPort(o.Port)
@@ -61,7 +64,14 @@ func (c *Conn) peek(mayBeSilent bool) ([]byte, error) {
 		c.conn.SetReadDeadline(wait)
 		defer func() { c.conn.SetReadDeadline(c.deadline) }()
 	}
-	for !bytes.Contains(c.buf, []byte("\n")) && !slices.ContainsFunc(Recognise(c.buf, 0), func(p *Protocol) bool { return !p.Lines }) {
+	looked := 0 // bytes: a packet shows what it is where it begins
+	for !bytes.Contains(c.buf, []byte("\n")) {
+		if looked < autoPacket {
+			looked = len(c.buf)
+			if slices.ContainsFunc(Recognise(c.buf, 0), func(p *Protocol) bool { return !p.Lines }) {
+				break
+			}
+		}
 		if err := c.fill(); err != nil {
 			if mayBeSilent && errors.Is(err, os.ErrDeadlineExceeded) {
 				break

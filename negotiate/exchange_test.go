@@ -437,7 +437,7 @@ func TestGreets(t *testing.T) {
 }
 
 // TestInjection sends bytes behind the go-ahead of every exchange that succeeds: in the
-// same segment, before the ClientHello, and in answer to it. None may reach TLS.
+// same segment, one by one, before the ClientHello, and in answer to it. None may reach TLS.
 func TestInjection(t *testing.T) {
 	for _, p := range protocolsWithUpgrade() {
 		for _, x := range exchanges(t, p) {
@@ -450,10 +450,15 @@ func TestInjection(t *testing.T) {
 					t.Run("same segment", func(t *testing.T) {
 						with := x
 						with.moves = append(slices.Clone(x.moves), move{server: true, text: injected})
-						with.expectCleartext(t, p, nil, nil)
+						with.expectCleartext(t, p, segmentations[0], nil, nil)
+					})
+					t.Run("byte by byte", func(t *testing.T) {
+						with := x
+						with.moves = append(slices.Clone(x.moves), move{server: true, text: injected})
+						with.expectCleartext(t, p, segmentations[2], func(_, client net.Conn) { waitFor(t, client) }, nil)
 					})
 					t.Run("before the ClientHello", func(t *testing.T) {
-						x.expectCleartext(t, p, func(server, client net.Conn) {
+						x.expectCleartext(t, p, segmentations[0], func(server, client net.Conn) {
 							server.Write([]byte(injected))
 							waitFor(t, client)
 						}, nil)
@@ -462,7 +467,7 @@ func TestInjection(t *testing.T) {
 						return // a broken record: the handshake fails by itself
 					}
 					t.Run("in answer to the ClientHello", func(t *testing.T) {
-						x.expectCleartext(t, p, nil, func(server net.Conn) {
+						x.expectCleartext(t, p, segmentations[0], nil, func(server net.Conn) {
 							var b [1]byte
 							server.Read(b[:])
 							server.Write([]byte(injected))
@@ -486,15 +491,15 @@ func waitFor(t *testing.T, conn net.Conn) {
 	t.Error("the injected bytes did not arrive")
 }
 
-// expectCleartext plays the exchange, with something done before the handshake, and
-// something in answer to it, and expects it to end for cleartext.
-func (x exchange) expectCleartext(t *testing.T, p *Protocol, before func(server, client net.Conn), answer func(net.Conn)) {
+// expectCleartext plays the exchange, cut in a way, with something done before the handshake if
+// it comes to that, and something in answer to it, and expects it to end for cleartext.
+func (x exchange) expectCleartext(t *testing.T, p *Protocol, cut segmentation, before func(server, client net.Conn), answer func(net.Conn)) {
 	client, server := pair(t)
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	played := make(chan error, 1)
 	go func() {
-		played <- play(server, x.moves, segmentations[0])
+		played <- play(server, x.moves, cut)
 		if answer != nil {
 			answer(server)
 		}
@@ -513,8 +518,6 @@ func (x exchange) expectCleartext(t *testing.T, p *Protocol, before func(server,
 		}
 		tc := tls.Client(up, &tls.Config{InsecureSkipVerify: true})
 		err = tc.HandshakeContext(ctx)
-	} else if before != nil || answer != nil {
-		t.Fatal(err)
 	}
 	var cleartext *CleartextError
 	if !errors.As(err, &cleartext) || !cleartext.Upgraded {
@@ -542,12 +545,17 @@ func fuzzUpgrade(f *testing.F, name string) {
 		f.Add(said)
 	}
 	f.Fuzz(func(t *testing.T, said []byte) {
-		conn := &scripted{said: said}
 		o := &Options{Host: "mail.example.org"}
 		if p.Names == OwnName {
 			o.Name = "client.example.org"
 		}
-		up, err := Client(context.Background(), conn, p, o)
+		var conn *scripted
+		var up *Upgraded
+		var err error
+		checkMemory(t, func() {
+			conn = &scripted{said: said}
+			up, err = Client(context.Background(), conn, p, o)
+		})
 		if conn.read > MaxBytes {
 			t.Errorf("read %d bytes", conn.read)
 		}
@@ -586,7 +594,10 @@ func fuzzInside(f *testing.F, name string) {
 			err := c.run(context.Background(), p, func() error { return p.Inside(c, &Options{Host: "mail.example.org"}) })
 			return conn, c, err
 		}
-		conn, c, err := inside(said)
+		var conn *scripted
+		var c *Conn
+		var err error
+		checkMemory(t, func() { conn, c, err = inside(said) })
 		if conn.read > MaxBytes {
 			t.Errorf("read %d bytes", conn.read)
 		}

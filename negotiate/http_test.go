@@ -27,8 +27,10 @@ func TestHTTPReasons(t *testing.T) {
 }
 
 // TestHTTPBounds feeds answers that never come to an end, in the clear and inside TLS.
-func TestHTTPBounds(t *testing.T) {
-	p := Find("http")
+func TestHTTPBounds(t *testing.T) { testHTTPBounds(t, Find("http")) }
+func TestIPPBounds(t *testing.T)  { testHTTPBounds(t, Find("ipp")) }
+
+func testHTTPBounds(t *testing.T, p *Protocol) {
 	for name, says := range map[string]string{
 		"fields":  "HTTP/1.1 101 Switching Protocols\r\n" + strings.Repeat("Upgrade: TLS/1.0\r\n", 2*MaxLines),
 		"field":   "HTTP/1.1 101 Switching Protocols\r\nUpgrade: " + strings.Repeat("x", 2*MaxBytes),

@@ -103,9 +103,9 @@ func readSieve(c *Conn) (sieveResponse, error) {
 		tokens = append(tokens, token)
 	}
 	if len(tokens) == 0 {
-		return sieveResponse{}, Unexpected(r.text)
+		return sieveResponse{}, Unexpected(string(r.text))
 	}
-	response := sieveResponse{text: r.text}
+	response := sieveResponse{text: string(r.text)}
 	switch first := tokens[0]; {
 	case first.kind == sieveString && sieveShape(tokens, "s", "ss"):
 		response.capability = strings.ToUpper(first.text)
@@ -116,10 +116,10 @@ func readSieve(c *Conn) (sieveResponse, error) {
 			response.status = "OK"
 			return response, nil
 		case "NO", "BYE":
-			return sieveResponse{}, Refused(r.text)
+			return sieveResponse{}, Refused(string(r.text))
 		}
 	}
-	return sieveResponse{}, Unexpected(r.text)
+	return sieveResponse{}, Unexpected(string(r.text))
 }
 
 // A sieveKind is what a token is: its letter in a shape.
@@ -155,7 +155,7 @@ func sieveShape(tokens []sieveToken, shapes ...string) bool {
 type sieveParser struct {
 	c    *Conn
 	line string // what is left
-	text string // all that was read
+	text []byte // all that was read
 }
 
 // more reads a line.
@@ -165,7 +165,7 @@ func (p *sieveParser) more() error {
 		return err
 	}
 	p.line = line
-	p.text += line
+	p.text = append(p.text, line...)
 	return nil
 }
 
@@ -195,14 +195,14 @@ func (p *sieveParser) next() (sieveToken, error) {
 		p.line = p.line[len(word):]
 		return sieveToken{sieveAtom, word}, nil
 	}
-	return sieveToken{}, Unexpected(p.text)
+	return sieveToken{}, Unexpected(string(p.text))
 }
 
 // literal reads a string whose bytes are counted, up to the line that follows them.
 func (p *sieveParser) literal() (sieveToken, error) {
 	m := sieveLiteral.FindStringSubmatch(p.line)
 	if m == nil {
-		return sieveToken{}, Unexpected(p.text)
+		return sieveToken{}, Unexpected(string(p.text))
 	}
 	n, err := strconv.Atoi(m[1])
 	if err != nil || n > MaxBytes {
@@ -212,7 +212,7 @@ func (p *sieveParser) literal() (sieveToken, error) {
 	if _, err := io.ReadFull(p.c, b); err != nil {
 		return sieveToken{}, err
 	}
-	p.text += "\r\n" + string(b)
+	p.text = append(append(p.text, "\r\n"...), b...)
 	return sieveToken{sieveString, string(b)}, p.more()
 }
 
@@ -226,7 +226,7 @@ func (p *sieveParser) code() (sieveToken, error) {
 			return sieveToken{kind: sieveCode}, nil
 		}
 		if p.line == "" || p.line[0] == '(' {
-			return sieveToken{}, Unexpected(p.text)
+			return sieveToken{}, Unexpected(string(p.text))
 		}
 		if _, err := p.next(); err != nil {
 			return sieveToken{}, err

@@ -85,14 +85,8 @@ func TestXMPPBounds(t *testing.T) {
 		"proceed":     xmppTestHeader + xmppTestFeatures + strings.Repeat("\n", 2*MaxBytes),
 	} {
 		t.Run(name, func(t *testing.T) {
-			conn := &scripted{said: []byte(said)}
-			_, err := Client(context.Background(), conn, Find("xmpp"), &Options{Host: "example.net"})
-			if !errors.Is(err, ErrTooLong) {
-				t.Errorf("error %v, want %v", err, ErrTooLong)
-			}
-			if conn.read > MaxBytes {
-				t.Errorf("read %d bytes", conn.read)
-			}
+			checkBounds(t, "xmpp", said, ErrTooLong, MaxBytes)
+			checkBounds(t, "xmpp-server", strings.ReplaceAll(said, xmppClient.content, xmppServer.content), ErrTooLong, MaxBytes)
 		})
 	}
 }
