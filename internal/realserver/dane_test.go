@@ -218,6 +218,20 @@ func TestDANE(t *testing.T) {
 		tlsup(t, "</stream:stream>", append(args, "xmpp://example.org")...).must(t, 0, "</stream:stream>", "_tcp.chat.example.org, validated: 3 1 1 ", "verified by the TLSA record 3 1 1 ")
 		tlsup(t, "", append(args, "xmpp://lost.example.org")...).must(t, 6, "", "there are no TLSA records of _", "_tcp.none.example.org")
 	})
+	t.Run("tunnel", func(t *testing.T) {
+		at := func(host string) []string {
+			return []string{"tunnel", "--dane", "--resolver", w.dns.Addr("dns"), "-", fmt.Sprintf("smtp://%s.example.org:%d", host, w.mail.Ports["smtp"])}
+		}
+		// How a session ends that nobody spoke in is the server's business.
+		if got := tlsup(t, "", at("good-u311")...); !strings.HasPrefix(got.stdout, "220 good-u311.example.org ESMTP") {
+			t.Errorf("%+v", got)
+		}
+		tlsup(t, "QUIT\r\n", at("bad-u311")...).must(t, 6, "", "matches none of the TLSA records")
+	})
+	t.Run("without", func(t *testing.T) { // the resolver is asked for all names, and nobody is warned in vain
+		tlsup(t, "QUIT\r\n", "--mx", "--resolver", w.dns.Addr("dns"), "--x509cafile", w.roots,
+			fmt.Sprintf("smtp://mail.domain.example.org:%d", w.mail.Ports["smtp"])).must(t, 0, bye, "the name good-u311.example.org comes from the DNS, which is not authenticated")
+	})
 	t.Run("check", func(t *testing.T) {
 		r := w.report(t, "several.example.org")
 		if d := r.DANE; r.Status != 0 || d == nil || !d.Secure || len(d.Records) != 2 || d.Records[0].Trusts == d.Records[1].Trusts ||

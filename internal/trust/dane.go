@@ -98,7 +98,10 @@ const hintNoDANE = "without --dane the chain decides"
 // JudgeTLSA judges the certificates that a server sent, its own first, by each of the records
 // (RFC 6698, 2.1; RFC 7671). Whether the records are authentic is not asked.
 func (c *Config) JudgeTLSA(d *DANE, sent []*x509.Certificate) []Judged {
-	names := c.names(d)
+	return c.judgeTLSA(d, sent, d.Names)
+}
+
+func (c *Config) judgeTLSA(d *DANE, sent []*x509.Certificate, names []string) []Judged {
 	judged := make([]Judged, len(d.Records))
 	for i, record := range d.Records {
 		j := &judged[i]
@@ -110,12 +113,16 @@ func (c *Config) JudgeTLSA(d *DANE, sent []*x509.Certificate) []Judged {
 	return judged
 }
 
-// names are what the certificate may be for.
-func (c *Config) names(d *DANE) []string {
-	if c.verifyName != "" {
-		return []string{c.reference("")}
+// names are what the certificate may be for: the name that it would have to be valid for without TLSA
+// records is one of them, unless the person gave it.
+func (c *Config) names(d *DANE, name string) []string {
+	switch {
+	case c.verifyName != "":
+		return []string{name}
+	case name == "":
+		return d.Names
 	}
-	return d.Names
+	return append(slices.Clone(d.Names), name)
 }
 
 // usable reports whether there is a record that can be used.
@@ -263,8 +270,8 @@ func fitting(leaf *x509.Certificate, names []string) string {
 	return names[0]
 }
 
-// verifyTLSA returns the record that makes the server's certificate trusted, or what is wrong.
-func (c *Config) verifyTLSA(sent []*x509.Certificate) (*Judged, []problem) {
+// verifyTLSA returns the record that makes the server's certificate trusted for name, or what is wrong.
+func (c *Config) verifyTLSA(sent []*x509.Certificate, name string) (*Judged, []problem) {
 	d := c.server.DANE
 	leaf := sent[0]
 	own := TLSA{Usage: daneEE, Selector: publicKey, Matching: sha256Digest}.of(leaf)
@@ -282,7 +289,7 @@ func (c *Config) verifyTLSA(sent []*x509.Certificate) (*Judged, []problem) {
 		return nil, []problem{{says: "there are no TLSA records of " + quote.Escape(d.Owner), err: ErrNoTLSA,
 			hint: fmt.Sprintf("one that would match is: %s. IN TLSA %s; %s", quote.Escape(d.Owner), own, hintNoDANE)}}
 	}
-	judged := c.JudgeTLSA(d, sent)
+	judged := c.judgeTLSA(d, sent, c.names(d, name))
 	if i := slices.IndexFunc(judged, func(j Judged) bool { return j.Trusts }); i >= 0 {
 		return &judged[i], nil
 	}

@@ -208,10 +208,15 @@ func TestDANEHandshake(t *testing.T) {
 		{"no records", Settings{}, signed(), "example.org", "there are no TLSA records"},
 		{"no SNI", Settings{SNI: &none}, d, "", ""},
 		{"another name", Settings{VerifyName: "www.example.org"}, d, host, "is not valid for www.example.org"},
+		{"the name that led there", Settings{}, &DANE{Owner: owner, Records: d.Records, Secure: true, Names: []string{"www.example.org"}}, "www.example.org", ""},
 		{"a pin", Settings{Pins: []string{Pin(z.leaf.Leaf)}}, d, host, ""},
 		{"another pin", Settings{Pins: []string{Pin(z.odd.Leaf)}}, d, host, "does not match the pin"},
 	} {
-		o := handshake(t, server, at(test.s, test.d).Client("example.org", nil))
+		name := "example.org"
+		if test.name == "the name that led there" {
+			name = host
+		}
+		o := handshake(t, server, at(test.s, test.d).Client(name, nil))
 		if o.offered.ServerName != test.sni || (test.err == "") != (o.clientErr == nil) || test.err != "" && !strings.Contains(o.clientErr.Error(), test.err) {
 			t.Errorf("%s: asks for %q, %v", test.name, o.offered.ServerName, o.clientErr)
 		}

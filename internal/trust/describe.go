@@ -56,7 +56,7 @@ func (c *Config) verdict(cs tls.ConnectionState, name string) string {
 		return "verified by " + c.means(a)
 	}
 	if a.tlsa != nil {
-		name = fitting(a.chain[0], c.names(c.server.DANE))
+		name = fitting(a.chain[0], c.names(c.server.DANE, name))
 	}
 	anchor := a.chain[len(a.chain)-1]
 	source := "the system's roots"

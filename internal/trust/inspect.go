@@ -152,9 +152,10 @@ func (v *Verdict) judgeTLSA(c *Config, cs tls.ConnectionState) {
 	if len(cs.PeerCertificates) == 0 || !v.DANE.Secure {
 		return
 	}
-	v.TLSA = c.JudgeTLSA(v.DANE, cs.PeerCertificates)
+	names := c.names(v.DANE, v.Name)
+	v.TLSA = c.judgeTLSA(v.DANE, cs.PeerCertificates, names)
 	if v.DANE.usable() {
-		v.Name = fitting(cs.PeerCertificates[0], c.names(v.DANE))
+		v.Name = fitting(cs.PeerCertificates[0], names)
 	}
 }
 

@@ -141,7 +141,7 @@ func (c *Config) verify(cs tls.ConnectionState, name string, h *handling) (accep
 	case c.known != nil:
 		problems = c.known.problems(c.server, sent[0])
 	case c.dane:
-		if a.tlsa, problems = c.verifyTLSA(sent); a.tlsa != nil {
+		if a.tlsa, problems = c.verifyTLSA(sent, name); a.tlsa != nil {
 			a.chain = a.tlsa.chain
 		}
 	case !c.pins.only:
