@@ -145,6 +145,11 @@ func (s *Session) closeWrite() error {
 // Close sends close_notify if that has not been done, waits for it for closeWait at most,
 // and closes the connection.
 func (s *Session) Close() error {
+	select {
+	case <-s.notified:
+		return s.Conn.Close()
+	default:
+	}
 	go s.CloseWrite()
 	select {
 	case <-s.notified:
