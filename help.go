@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/urfave/cli/v2"
 )
@@ -89,7 +90,7 @@ func writeWords(b *strings.Builder, text string, indent int) {
 }
 
 // placeholder matches the word in an option's text that its value is called by.
-var placeholder = regexp.MustCompile("`([^`]*)`")
+var placeholder = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile("`([^`]*)`") })
 
 // describeOption returns an option as it is typed, and what it does.
 func describeOption(f cli.DocGenerationFlag) (names, text string) {
@@ -105,11 +106,11 @@ func describeOption(f cli.DocGenerationFlag) (names, text string) {
 	if len(short) == 0 {
 		names = "      " + long[0]
 	}
-	text = placeholder.ReplaceAllString(f.GetUsage(), "$1")
+	text = placeholder().ReplaceAllString(f.GetUsage(), "$1")
 	if !f.TakesValue() {
 		return names, text
 	}
-	if m := placeholder.FindStringSubmatch(f.GetUsage()); m != nil {
+	if m := placeholder().FindStringSubmatch(f.GetUsage()); m != nil {
 		names += " " + m[1]
 	}
 	if d := f.GetDefaultText(); d != "" {

@@ -1,7 +1,6 @@
 package negotiate
 
 import (
-	"regexp"
 	"strings"
 )
 
@@ -33,9 +32,9 @@ var _ = register(&Protocol{
 
 var (
 	// acapQuoted matches a quoted string, which may hold what looks like a capability.
-	acapQuoted = regexp.MustCompile(`"(?:[^"\\]|\\["\\])*"`)
+	acapQuoted = lazy(`"(?:[^"\\]|\\["\\])*"`)
 	// acapGreeting matches a greeting whose quoted strings are taken out, in upper case.
-	acapGreeting = regexp.MustCompile(`^\* ACAP( \([^()"]+\))* *$`)
+	acapGreeting = lazy(`^\* ACAP( \([^()"]+\))* *$`)
 )
 
 func greetsLikeACAP(b []byte) bool { return strings.HasPrefix(strings.ToUpper(string(b)), "* ACAP (") }
@@ -45,8 +44,8 @@ func upgradeACAP(c *Conn, _ *Options) error {
 	if err != nil {
 		return err
 	}
-	capabilities := strings.ToUpper(acapQuoted.ReplaceAllString(greeting.line, ""))
-	if !acapGreeting.MatchString(capabilities) {
+	capabilities := strings.ToUpper(acapQuoted().ReplaceAllString(greeting.line, ""))
+	if !acapGreeting().MatchString(capabilities) {
 		return Unexpected(greeting.line)
 	}
 	if !strings.Contains(capabilities, " (STARTTLS)") {

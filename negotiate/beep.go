@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -97,15 +96,15 @@ var beepCodes = map[string]string{
 
 var (
 	// beepGreeting matches the first line of a server's greeting, or of an error in its place.
-	beepGreeting = regexp.MustCompile(`^(RPY|ERR) 0 0 [.*] 0 [0-9]{1,10}\r?\n`)
+	beepGreeting = lazy(`^(RPY|ERR) 0 0 [.*] 0 [0-9]{1,10}\r?\n`)
 	// beepReply matches the header of a reply on channel 0 (RFC 3080, 2.2.1): the message's
 	// number, whether there is more, the number of the first byte, and how many there are.
-	beepReply = regexp.MustCompile(`^(RPY|ERR) 0 ([0-9]{1,10}) ([.*]) ([0-9]{1,10}) ([0-9]{1,10})$`)
+	beepReply = lazy(`^(RPY|ERR) 0 ([0-9]{1,10}) ([.*]) ([0-9]{1,10}) ([0-9]{1,10})$`)
 	// beepSEQ matches a permission to send more (RFC 3081, 3.1.3).
-	beepSEQ = regexp.MustCompile(`^SEQ 0 [0-9]{1,10} [0-9]{1,10}$`)
+	beepSEQ = lazy(`^SEQ 0 [0-9]{1,10} [0-9]{1,10}$`)
 )
 
-func greetsLikeBEEP(b []byte) bool { return beepGreeting.Match(b) }
+func greetsLikeBEEP(b []byte) bool { return beepGreeting().Match(b) }
 
 func upgradeBEEP(c *Conn, o *Options) error {
 	host, err := httpHost(o)
@@ -192,10 +191,10 @@ func (s *beepStream) read(message int) (e beepElement, refused bool, err error) 
 		if err != nil {
 			return e, false, err
 		}
-		if beepSEQ.MatchString(line) {
+		if beepSEQ().MatchString(line) {
 			continue
 		}
-		header := beepReply.FindStringSubmatch(line)
+		header := beepReply().FindStringSubmatch(line)
 		if header == nil || header[2] != strconv.Itoa(message) || keyword != "" && header[1] != keyword || header[4] != strconv.FormatUint(s.next, 10) {
 			return e, false, Unexpected(line)
 		}

@@ -1,7 +1,6 @@
 package negotiate
 
 import (
-	"regexp"
 	"strings"
 )
 
@@ -39,13 +38,13 @@ var _ = register(&Protocol{
 
 var (
 	// csyncBanner matches how a banner begins.
-	csyncBanner = regexp.MustCompile(`^\* (SASL |(STARTTLS|COMPRESS DEFLATE|SIEVE-MAILBOX|REPLICATION-ARCHIVE)\r?\n|OK \S+ Cyrus sync server )`)
+	csyncBanner = lazy(`^\* (SASL |(STARTTLS|COMPRESS DEFLATE|SIEVE-MAILBOX|REPLICATION-ARCHIVE)\r?\n|OK \S+ Cyrus sync server )`)
 	// csyncEnd matches the banner's last line.
-	csyncEnd = regexp.MustCompile(`^\* OK \S+ Cyrus sync server( |$)`)
+	csyncEnd = lazy(`^\* OK \S+ Cyrus sync server( |$)`)
 	// csyncLine matches the others.
-	csyncLine = regexp.MustCompile(`^\* [A-Z-]+( |$)`)
+	csyncLine = lazy(`^\* [A-Z-]+( |$)`)
 	// csyncRefusal matches a refusal, or the last words of a server that can't run.
-	csyncRefusal = regexp.MustCompile(`^(\* )?(NO|BAD|BYE|Fatal error:)( |$)`)
+	csyncRefusal = lazy(`^(\* )?(NO|BAD|BYE|Fatal error:)( |$)`)
 )
 
 func upgradeCsync(c *Conn, _ *Options) error {
@@ -57,9 +56,9 @@ func upgradeCsync(c *Conn, _ *Options) error {
 			return err
 		case line == "* STARTTLS":
 			offered = true
-		case csyncEnd.MatchString(line):
+		case csyncEnd().MatchString(line):
 			done = true
-		case !csyncLine.MatchString(line) || strings.HasPrefix(line+" ", "* OK "):
+		case !csyncLine().MatchString(line) || strings.HasPrefix(line+" ", "* OK "):
 			return Unexpected(line)
 		}
 	}
@@ -81,7 +80,7 @@ func upgradeCsync(c *Conn, _ *Options) error {
 // readCsync reads a line. One that refuses is an error.
 func readCsync(c *Conn) (string, error) {
 	line, err := c.ReadLine()
-	if err == nil && csyncRefusal.MatchString(line) {
+	if err == nil && csyncRefusal().MatchString(line) {
 		err = Refused(line)
 	}
 	return line, err

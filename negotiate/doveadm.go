@@ -3,7 +3,6 @@ package negotiate
 import (
 	"fmt"
 	"io"
-	"regexp"
 	"strconv"
 )
 
@@ -41,8 +40,8 @@ var _ = register(&Protocol{
 const doveadmSTARTTLS = 2 // the minor version that has it
 
 var (
-	doveadmServer = regexp.MustCompile(`^VERSION\tdoveadm-client\t1\t([0-9]{1,6})$`)
-	doveadmClient = regexp.MustCompile(`^VERSION\tdoveadm-server\t1\t([0-9]{1,6})$`)
+	doveadmServer = lazy(`^VERSION\tdoveadm-client\t1\t([0-9]{1,6})$`)
+	doveadmClient = lazy(`^VERSION\tdoveadm-server\t1\t([0-9]{1,6})$`)
 )
 
 func upgradeDoveadm(c *Conn, _ *Options) error {
@@ -60,7 +59,7 @@ func upgradeDoveadm(c *Conn, _ *Options) error {
 	if err != nil {
 		return err
 	}
-	version := doveadmServer.FindStringSubmatch(line)
+	version := doveadmServer().FindStringSubmatch(line)
 	if version == nil && line != "-" && line != "+" {
 		return Unexpected(line)
 	}
@@ -92,7 +91,7 @@ func (l *Local) doveadmVersion() (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	version := doveadmClient.FindStringSubmatch(line)
+	version := doveadmClient().FindStringSubmatch(line)
 	if version == nil {
 		return 0, l.misspoken(line)
 	}

@@ -3,7 +3,6 @@ package negotiate
 import (
 	"bytes"
 	"fmt"
-	"regexp"
 	"strings"
 )
 
@@ -72,11 +71,11 @@ func greetsLikeFTP(b []byte) bool {
 	case bytes.Contains(text, []byte("FTP")) || bytes.Contains(text, []byte("FILEZILLA")):
 		return true
 	}
-	return !smtpDomain.Match(text) && !bytes.Contains(text, []byte("SMTP")) && !bytes.Contains(text, []byte("LMTP"))
+	return !smtpDomain().Match(text) && !bytes.Contains(text, []byte("SMTP")) && !bytes.Contains(text, []byte("LMTP"))
 }
 
 // smtpDomain matches the text of a greeting that begins with a domain or an address literal.
-var smtpDomain = regexp.MustCompile(`^[ -](\[|[0-9A-Z-]+\.[0-9A-Z.-]+)`)
+var smtpDomain = lazy(`^[ -](\[|[0-9A-Z-]+\.[0-9A-Z.-]+)`)
 
 func upgradeFTP(c *Conn, o *Options) error {
 	if _, err := greetFTP(c); err != nil {

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -206,7 +205,7 @@ func commas(a netip.AddrPort) string {
 	return fmt.Sprintf("%s,%d,%d", strings.ReplaceAll(a.Addr().String(), ".", ","), a.Port()>>8, a.Port()&0xff)
 }
 
-var sixNumbers = regexp.MustCompile(`[0-9]{1,3}(,[0-9]{1,3}){5}`)
+var sixNumbers = lazy(`[0-9]{1,3}(,[0-9]{1,3}){5}`)
 
 // parseCommas reads what commas writes.
 func parseCommas(text string) (netip.AddrPort, bool) {
@@ -253,7 +252,7 @@ func parseFTPPort(verb, argument string) (port netip.AddrPort, answer string) {
 // 227 is not looked at.
 func parseFTPPassive(code, line string) int {
 	if code == "227" {
-		port, ok := parseCommas(sixNumbers.FindString(line[min(4, len(line)):]))
+		port, ok := parseCommas(sixNumbers().FindString(line[min(4, len(line)):]))
 		if !ok {
 			return 0
 		}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -104,7 +103,7 @@ const httpNote = "The answer to OPTIONS is not part of the session, which begins
 	"one request answered with the answer to another (CVE-2025-49812, the Opossum attack). Most servers never had one."
 
 // greetsLikeHTTP returns a function that recognises an answer to something that was no request.
-func greetsLikeHTTP(status *regexp.Regexp) func([]byte) bool {
+func greetsLikeHTTP(status expression) func([]byte) bool {
 	return func(b []byte) bool {
 		line, _, ended := bytes.Cut(b, []byte("\n"))
 		return ended && status.Match(bytes.TrimSuffix(line, []byte("\r")))
@@ -116,7 +115,7 @@ type httpKind struct {
 	implicit string                        // the sibling in TLS from the first byte
 	port     int                           // that goes without saying
 	request  func(authority string) string // the first line of a request for nothing
-	status   *regexp.Regexp                // matches the first line of an answer
+	status   expression                    // matches the first line of an answer
 }
 
 // httpOptions asks for nothing of the server as a whole (RFC 9110, 9.3.7).
@@ -216,21 +215,21 @@ type httpAnswer struct {
 
 var (
 	// httpStatusLine matches a status line (RFC 9112, 4).
-	httpStatusLine = regexp.MustCompile(`^HTTP/1\.[01] [1-5][0-9][0-9]( .*)?$`)
+	httpStatusLine = lazy(`^HTTP/1\.[01] [1-5][0-9][0-9]( .*)?$`)
 	// httpField matches a field line (RFC 9112, 5). One that is folded, or has a space before
 	// the colon, is an error: others may read it otherwise.
-	httpField = regexp.MustCompile("^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*$")
+	httpField = lazy("^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*$")
 )
 
 // readHTTP reads an answer, whose first line status matches, up to the empty line behind its
 // fields. Interim answers before it are skipped (RFC 9110, 15.2).
-func readHTTP(c *Conn, status *regexp.Regexp) (httpAnswer, error) {
+func readHTTP(c *Conn, status expression) (httpAnswer, error) {
 	for {
 		line, err := c.ReadLine()
 		if err != nil {
 			return httpAnswer{}, err
 		}
-		if !status.MatchString(line) {
+		if !status().MatchString(line) {
 			return httpAnswer{}, Unexpected(line)
 		}
 		a := httpAnswer{line: line, fields: make(map[string][]string)}
@@ -242,7 +241,7 @@ func readHTTP(c *Conn, status *regexp.Regexp) (httpAnswer, error) {
 			if line == "" {
 				break
 			}
-			field := httpField.FindStringSubmatch(line)
+			field := httpField().FindStringSubmatch(line)
 			if field == nil {
 				return httpAnswer{}, Unexpected(line)
 			}
@@ -321,7 +320,7 @@ func skipChunks(c *Conn) error {
 			if line == "" {
 				break
 			}
-			if !last || !httpField.MatchString(line) {
+			if !last || !httpField().MatchString(line) {
 				return Unexpected(line)
 			}
 		}

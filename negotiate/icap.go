@@ -2,7 +2,6 @@ package negotiate
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"tlsup/internal/quote"
@@ -65,7 +64,7 @@ var _ = register(&Protocol{
 })
 
 // icapStatusLine matches a status line (RFC 3507, 4.3.3).
-var icapStatusLine = regexp.MustCompile(`^ICAP/1\.0 [1-5][0-9][0-9]( .*)?$`)
+var icapStatusLine = lazy(`^ICAP/1\.0 [1-5][0-9][0-9]( .*)?$`)
 
 // icapOptions asks for nothing: a request names a service, and this is the shortest name.
 func icapOptions(authority string) string { return "OPTIONS icap://" + authority + "/ ICAP/1.0" }

@@ -3,7 +3,6 @@ package negotiate
 import (
 	"bytes"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -135,7 +134,7 @@ type imapLine struct {
 }
 
 // imapLiteral matches the end of a line that is followed by a literal (RFC 9051, 4.3).
-var imapLiteral = regexp.MustCompile(`\{[0-9]+\+?\}$`)
+var imapLiteral = lazy(`\{[0-9]+\+?\}$`)
 
 // readIMAP reads a response. Whatever ends the run at any moment is an error.
 func readIMAP(c *Conn) (imapLine, error) {
@@ -151,7 +150,7 @@ func readIMAP(c *Conn) (imapLine, error) {
 		return imapLine{}, fmt.Errorf("%w, a continuation that nothing asked for", Unexpected(line))
 	case tag == "" || word == "":
 		return imapLine{}, Unexpected(line)
-	case imapLiteral.MatchString(line):
+	case imapLiteral().MatchString(line):
 		// Its bytes could pass for lines.
 		return imapLine{}, fmt.Errorf("%w, which announces a literal", Unexpected(line))
 	case tag == "*" && word == "PREAUTH":

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -33,7 +32,7 @@ var _ = register(&Protocol{
 	Servers:   []string{"InspIRCd"},
 	Implicit:  "ircs",
 	Lines:     true,
-	Recognise: func(b []byte) bool { return ircGreeting.Match(b) },
+	Recognise: func(b []byte) bool { return ircGreeting().Match(b) },
 	Upgrade:   upgradeIRC,
 	Ends:      ircEnds,
 	Inside:    func(c *Conn, _ *Options) error { return c.WriteLine("CAP END") },
@@ -64,10 +63,10 @@ var _ = register(&Protocol{
 })
 
 // ircError matches the numerics of errors (RFC 2812, 5.2).
-var ircError = regexp.MustCompile(`^[45][0-9][0-9]$`)
+var ircError = lazy(`^[45][0-9][0-9]$`)
 
 // ircGreeting matches what servers say before a client has said anything.
-var ircGreeting = regexp.MustCompile(`^(:\S+ )?(NOTICE (AUTH|\*) :|020 \* :|ERROR :Closing Link)`)
+var ircGreeting = lazy(`^(:\S+ )?(NOTICE (AUTH|\*) :|020 \* :|ERROR :Closing Link)`)
 
 func upgradeIRC(c *Conn, _ *Options) error {
 	err := (&ircClient{c: c}).upgrade()
@@ -103,7 +102,7 @@ func (i *ircClient) upgrade() error {
 		return err
 	case answer.command == "670":
 		return nil
-	case answer.command == "691" || answer.command == "FAIL" || ircError.MatchString(answer.command):
+	case answer.command == "691" || answer.command == "FAIL" || ircError().MatchString(answer.command):
 		return Refused(answer.line)
 	}
 	return Unexpected(answer.line)

@@ -1,7 +1,6 @@
 package negotiate
 
 import (
-	"regexp"
 	"strings"
 )
 
@@ -38,9 +37,9 @@ var _ = register(&Protocol{
 
 var (
 	// mtqpStatus matches a status response: what it says, and words of information.
-	mtqpStatus = regexp.MustCompile(`^(?i:(\+OK\+?|-TEMP|-ERR|-BAD)((?:/[^/ \t]+)*))(?:[ \t].*)?$`)
+	mtqpStatus = lazy(`^(?i:(\+OK\+?|-TEMP|-ERR|-BAD)((?:/[^/ \t]+)*))(?:[ \t].*)?$`)
 	// mtqpGreeting matches a positive greeting.
-	mtqpGreeting = regexp.MustCompile(`^(?i:\+OK\+?/MTQP)[ \t\r\n/]`)
+	mtqpGreeting = lazy(`^(?i:\+OK\+?/MTQP)[ \t\r\n/]`)
 )
 
 // mtqpHints say what to do about reasons (RFC 3887, 6).
@@ -96,7 +95,7 @@ func readMTQP(c *Conn) (line, kind, information string, err error) {
 	if line, err = c.ReadLine(); err != nil {
 		return "", "", "", err
 	}
-	parts := mtqpStatus.FindStringSubmatch(line)
+	parts := mtqpStatus().FindStringSubmatch(line)
 	if parts == nil {
 		return "", "", "", Unexpected(line)
 	}

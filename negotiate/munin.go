@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"regexp"
 	"strings"
 )
 
@@ -40,8 +39,8 @@ var _ = register(&Protocol{
 })
 
 var (
-	muninGreeting = regexp.MustCompile(`^# munin node at `)
-	muninNode     = regexp.MustCompile(`^# munin node at ([A-Za-z0-9._:-]{1,253})$`)
+	muninGreeting = lazy(`^# munin node at `)
+	muninNode     = lazy(`^# munin node at ([A-Za-z0-9._:-]{1,253})$`)
 )
 
 func upgradeMunin(c *Conn, _ *Options) error {
@@ -49,7 +48,7 @@ func upgradeMunin(c *Conn, _ *Options) error {
 	if err != nil {
 		return err
 	}
-	node := muninNode.FindStringSubmatch(greeting)
+	node := muninNode().FindStringSubmatch(greeting)
 	if node == nil {
 		return Unexpected(greeting)
 	}

@@ -2,7 +2,6 @@ package negotiate
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 )
 
@@ -37,7 +36,7 @@ var _ = register(&Protocol{
 })
 
 // mupdateBanner matches how a banner begins.
-var mupdateBanner = regexp.MustCompile(`^(?i:\* (AUTH[ \r\n]|OK MUPDATE "))`)
+var mupdateBanner = lazy(`^(?i:\* (AUTH[ \r\n]|OK MUPDATE "))`)
 
 // cyrusHint is for servers that offer no upgrade.
 const cyrusHint = "TLS may be off at the server: Cyrus wants tls_server_cert and tls_server_key in imapd.conf, and allowstarttls since version 3.13"
@@ -90,7 +89,7 @@ func readMUPDATE(c *Conn) (imapLine, error) {
 	switch {
 	case tag == "" || word == "":
 		return imapLine{}, Unexpected(line)
-	case imapLiteral.MatchString(line):
+	case imapLiteral().MatchString(line):
 		// Its bytes could pass for lines.
 		return imapLine{}, fmt.Errorf("%w, which announces a literal", Unexpected(line))
 	case (tag == "*" || tag == "a1") && (word == "NO" || word == "BAD" || word == "BYE"):

@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"regexp"
 	"sync"
 
 	"tlsup/internal/quote"
@@ -55,7 +54,7 @@ const (
 )
 
 // mysqlPluginName is the form that names of plugins have.
-var mysqlPluginName = regexp.MustCompile(`^[A-Za-z0-9_]{0,64}$`)
+var mysqlPluginName = lazy(`^[A-Za-z0-9_]{0,64}$`)
 
 // withoutTLS is the packet for a client that is not to ask for TLS.
 func (g mysqlGreeting) withoutTLS() ([]byte, error) {
@@ -64,7 +63,7 @@ func (g mysqlGreeting) withoutTLS() ([]byte, error) {
 		return nil, Unexpected("version " + g.version)
 	case len(g.scramble) < mysqlScramble || len(g.scramble) > 254:
 		return nil, Unexpected(fmt.Sprintf("scramble of %d bytes", len(g.scramble)))
-	case !mysqlPluginName.MatchString(g.plugin):
+	case !mysqlPluginName().MatchString(g.plugin):
 		return nil, Unexpected("plugin " + g.plugin)
 	}
 	capabilities := g.capabilities &^ mysqlSSL

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -43,7 +42,7 @@ var _ = register(&Protocol{
 })
 
 // natsInfoLine matches INFO and the brace behind it. Names of operations have no case.
-var natsInfoLine = regexp.MustCompile(`^(?i:INFO)[ \t]+\{`)
+var natsInfoLine = lazy(`^(?i:INFO)[ \t]+\{`)
 
 // natsMaxText is how long a text that a tunnel's client is shown may be, in bytes.
 const natsMaxText = 256
@@ -79,7 +78,7 @@ func upgradeNATS(c *Conn, o *Options) error {
 		return err
 	case strings.HasPrefix(line, "-ERR"):
 		return Refused(line)
-	case !natsInfoLine.MatchString(line):
+	case !natsInfoLine().MatchString(line):
 		return Unexpected(line)
 	}
 	var info natsInfo

@@ -3,7 +3,6 @@ package negotiate
 import (
 	"bytes"
 	"errors"
-	"regexp"
 	"strings"
 )
 
@@ -119,12 +118,12 @@ func readPOP3(c *Conn) (string, error) {
 const maxStamp = 128
 
 // msgID matches the form of a stamp (RFC 1939, 7): "<local@domain>" in printable ASCII.
-var msgID = regexp.MustCompile(`<[!-;=?A-~]+@[!-;=?A-~]+>`)
+var msgID = lazy(`<[!-;=?A-~]+@[!-;=?A-~]+>`)
 
 // apopStamp returns the first stamp in a greeting, or "". The server keeps it through
 // TLS, and a client needs it for APOP.
 func apopStamp(greeting string) string {
-	stamp := msgID.FindString(greeting)
+	stamp := msgID().FindString(greeting)
 	if len(stamp) > maxStamp {
 		return ""
 	}

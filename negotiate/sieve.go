@@ -3,7 +3,6 @@ package negotiate
 import (
 	"fmt"
 	"io"
-	"regexp"
 	"strconv"
 	"strings"
 )
@@ -32,7 +31,7 @@ var _ = register(&Protocol{
 	Specs:     []string{"RFC 5804"},
 	Servers:   []string{"Cyrus", "Pigeonhole"},
 	Lines:     true,
-	Recognise: func(b []byte) bool { return sieveGreeting.Match(b) },
+	Recognise: func(b []byte) bool { return sieveGreeting().Match(b) },
 	Greets:    true,
 	Upgrade:   upgradeSieve,
 	Remarks: []Remark{
@@ -48,7 +47,7 @@ var _ = register(&Protocol{
 
 // sieveGreeting matches a line with one of the capabilities that servers have (RFC 5804, 1.7), or
 // with which they end the session (1.3): Dovecot complains so of what it did not expect.
-var sieveGreeting = regexp.MustCompile(`(?i)^BYE (\([^)]*\) )?"|^"(IMPLEMENTATION|SIEVE|SASL|STARTTLS|NOTIFY|LANGUAGE|VERSION|MAXREDIRECTS|RENAME|UNAUTHENTICATE|OWNER)"[ \r\n]`)
+var sieveGreeting = lazy(`(?i)^BYE (\([^)]*\) )?"|^"(IMPLEMENTATION|SIEVE|SASL|STARTTLS|NOTIFY|LANGUAGE|VERSION|MAXREDIRECTS|RENAME|UNAUTHENTICATE|OWNER)"[ \r\n]`)
 
 func upgradeSieve(c *Conn, _ *Options) error {
 	offered := false
@@ -171,9 +170,9 @@ func (p *sieveParser) more() error {
 
 // sieveQuoted and sieveLiteral match strings (RFC 5804, 4): a literal's bytes are in what follows.
 var (
-	sieveQuoted  = regexp.MustCompile(`^"((?:[^"\\]|\\["\\])*)"`)
-	sieveLiteral = regexp.MustCompile(`^\{([0-9]+)\+?\}$`)
-	sieveWord    = regexp.MustCompile(`^[0-9A-Za-z/_-]+`)
+	sieveQuoted  = lazy(`^"((?:[^"\\]|\\["\\])*)"`)
+	sieveLiteral = lazy(`^\{([0-9]+)\+?\}$`)
+	sieveWord    = lazy(`^[0-9A-Za-z/_-]+`)
 )
 
 // next returns the line's next token.
@@ -187,11 +186,11 @@ func (p *sieveParser) next() (sieveToken, error) {
 	case p.line[0] == '{':
 		return p.literal()
 	}
-	if m := sieveQuoted.FindStringSubmatch(p.line); m != nil {
+	if m := sieveQuoted().FindStringSubmatch(p.line); m != nil {
 		p.line = p.line[len(m[0]):]
 		return sieveToken{sieveString, m[1]}, nil
 	}
-	if word := sieveWord.FindString(p.line); word != "" {
+	if word := sieveWord().FindString(p.line); word != "" {
 		p.line = p.line[len(word):]
 		return sieveToken{sieveAtom, word}, nil
 	}
@@ -200,7 +199,7 @@ func (p *sieveParser) next() (sieveToken, error) {
 
 // literal reads a string whose bytes are counted, up to the line that follows them.
 func (p *sieveParser) literal() (sieveToken, error) {
-	m := sieveLiteral.FindStringSubmatch(p.line)
+	m := sieveLiteral().FindStringSubmatch(p.line)
 	if m == nil {
 		return sieveToken{}, Unexpected(string(p.text))
 	}

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 const (
@@ -51,7 +52,9 @@ type beepPeer struct {
 }
 
 // beepHeader matches a frame's header, but not that of an ANS, which no client sends here.
-var beepHeader = regexp.MustCompile(`^(MSG|RPY|ERR) ([01]) ([0-9]{1,9}) ([.*]) ([0-9]{1,9}) ([0-9]{1,4})$`)
+var beepHeader = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(MSG|RPY|ERR) ([01]) ([0-9]{1,9}) ([.*]) ([0-9]{1,9}) ([0-9]{1,4})$`)
+})
 
 // beepListen greets with one profile, and answers requests until the channel is opened, if it is
 // TLS', or the session closed.
@@ -104,7 +107,7 @@ func (p *beepPeer) read() (keyword string, channel, message int, payload string,
 		if strings.HasPrefix(line, "SEQ ") { // our messages are short
 			continue
 		}
-		header := beepHeader.FindStringSubmatch(line)
+		header := beepHeader().FindStringSubmatch(line)
 		if header == nil {
 			return "", 0, 0, "", fmt.Errorf("no frame: %q", line)
 		}
