@@ -61,7 +61,7 @@ func TestProtocolsAreNotNamed(t *testing.T) {
 		}
 	}
 	for _, f := range sourceFiles(t) {
-		if !slices.Contains([]string{".", "pipe", "tunnel", "internal/record", "internal/report", "internal/trust"}, f.folder) {
+		if !slices.Contains([]string{".", "pipe", "tunnel", "internal/record", "internal/report", "internal/trace", "internal/trust", "internal/wire"}, f.folder) {
 			continue
 		}
 		ast.Inspect(f.File, func(n ast.Node) bool {

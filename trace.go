@@ -19,6 +19,9 @@ func (p *program) startTrace(c *cli.Context, target connect.Target, o *connect.O
 	}
 	p.tracing.Note("tlsup %s, %s, %s/%s, %s", versionText(), runtime.Version(), runtime.GOOS, runtime.GOARCH, time.Now().UTC().Format(time.RFC3339))
 	p.tracing.Note("target %s, protocol %s", quote.Escape(target.Address()), target.Protocol.Name)
+	if o.Proxy != nil {
+		p.tracing.Note("through a proxy")
+	}
 	p.tracing.Watch(o)
 	return nil
 }

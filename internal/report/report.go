@@ -126,7 +126,8 @@ type Reason struct {
 	Text        string  `json:"text"`
 	Hint        *string `json:"hint"`
 
-	which string // of the certificates it is
+	which  string   // of the certificates it is
+	detail []string // lines to show beneath, in columns
 }
 
 // An Event is one step of the exchange.
@@ -206,7 +207,7 @@ func (r *Report) ech(c *check, err error) {
 func (r *Report) verification(v trust.Verdict) {
 	set := &Verification{Trusted: v.Err == nil, Name: quote.Escape(v.Name), Reasons: []Reason{}}
 	for _, reason := range v.Reasons {
-		out := Reason{Text: reason.Text, Hint: optional(reason.Hint), which: reason.Which}
+		out := Reason{Text: reason.Text, Hint: optional(reason.Hint), which: reason.Which, detail: reason.Detail}
 		if reason.Cert != nil {
 			out.Certificate = optional(trust.Subject(reason.Cert))
 		}

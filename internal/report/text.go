@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -402,6 +403,12 @@ func (v *Verification) by() string {
 func (p *page) reason(reason Reason) {
 	p.b.WriteString(p.paint(red, "problem") + "      ")
 	p.words(red, reason.Text, labelWidth, labelWidth)
+	fits := func(line string) bool { return p.Width == 0 || labelWidth+utf8.RuneCountInString(line) <= p.Width }
+	if !slices.ContainsFunc(reason.detail, func(line string) bool { return !fits(line) }) {
+		for _, line := range reason.detail {
+			fmt.Fprintf(&p.b, "%*s%s\n", labelWidth, "", line)
+		}
+	}
 	if reason.Hint != nil {
 		p.row("hint", plain, *reason.Hint)
 	}

@@ -117,6 +117,8 @@ type Reason struct {
 	Text  string            // in words that follow Which
 	Hint  string            // what would make it right; "" if nothing is known
 	Err   error             // x509's error, or why x509 was not asked
+	// Detail are lines to show beneath, in columns.
+	Detail []string
 }
 
 // Judge verifies the certificate of a session for name, as the handshake does, and as Problem
@@ -130,7 +132,7 @@ func (c *Config) Judge(cs tls.ConnectionState, name string) Verdict {
 	if err != nil {
 		v.Err, v.Found = err, err.chain
 		for _, p := range err.problems {
-			reason := Reason{Cert: p.cert, Text: p.says, Hint: p.hint, Err: p.err}
+			reason := Reason{Cert: p.cert, Text: p.says, Hint: p.hint, Err: p.err, Detail: p.detail}
 			if p.cert != nil {
 				reason.Which = position(p.cert, err.sent)
 			}
