@@ -16,6 +16,9 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+	"unicode/utf8"
+
+	"golang.org/x/net/idna"
 
 	"tlsup/internal/quote"
 )
@@ -333,9 +336,9 @@ func (c *Config) loadALPN(s *Settings) error {
 	return nil
 }
 
-func (c *Config) loadNames(s *Settings) error {
-	if _, err := parseAddress(s.VerifyName); err != nil && s.VerifyName != "" {
-		if err := checkName("--verify-hostname", s.VerifyName); err != nil {
+func (c *Config) loadNames(s *Settings) (err error) {
+	if _, notOne := parseAddress(s.VerifyName); notOne != nil && s.VerifyName != "" {
+		if c.verifyName, err = asciiName("--verify-hostname", s.VerifyName); err != nil {
 			return err
 		}
 	}
@@ -346,19 +349,31 @@ func (c *Config) loadNames(s *Settings) error {
 		// crypto/tls would leave it out without a word.
 		return fmt.Errorf("--sni-hostname %s: an address cannot be sent as a server name; an empty one sends none", *s.SNI)
 	}
-	return checkName("--sni-hostname", *s.SNI)
+	sni, err := asciiName("--sni-hostname", *s.SNI)
+	c.sni = &sni
+	return err
 }
 
-// checkName accepts what can be a domain name in a handshake: ASCII, in which a name in
-// another script is written as "xn--..." (RFC 5890).
+// asciiName is a domain name as it stands in certificates and handshakes: what is in another script
+// becomes "xn--..." (RFC 5890).
+func asciiName(option, name string) (string, error) {
+	if strings.ContainsFunc(name, func(r rune) bool { return r >= utf8.RuneSelf }) {
+		ascii, err := idna.Lookup.ToASCII(name)
+		if err != nil {
+			return "", fmt.Errorf("%s %s: this is no domain name", option, quote.Short(name))
+		}
+		name = ascii
+	}
+	return name, checkName(option, name)
+}
+
+// checkName accepts what can be a domain name in a handshake.
 func checkName(option, name string) error {
 	if len(name) > 255 {
 		return fmt.Errorf("%s %s: a name has at most 255 bytes, this one has %d", option, quote.Short(name), len(name))
 	}
 	for _, r := range name {
 		switch {
-		case r >= 0x80:
-			return fmt.Errorf("%s %s: a name has to be ASCII here, with other scripts in their xn-- form", option, quote.Short(name))
 		case r >= '0' && r <= '9', r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r == '.', r == '-', r == '_':
 		default:
 			return fmt.Errorf("%s %s: %q cannot be part of a name", option, quote.Short(name), r)
