@@ -802,6 +802,27 @@ func TestGnutlsTofu(t *testing.T) {
 	server.heard(t)
 }
 
+// TestGnutlsKnown: what was answered to gnutls-cli is known here.
+func TestGnutlsKnown(t *testing.T) {
+	t.Parallel()
+	programs := gnutlsPrograms(t)
+	home := t.TempDir()
+	atHome := func(cmd *exec.Cmd) { cmd.Env = append(cmd.Env, "HOME="+home, "XDG_STATE_HOME=") }
+	server, address := playing(t, "TLS\nS: bye", "unknown-ca")
+	args := []string{"--strict-tofu", ca, "localhost", "-p", address[strings.LastIndex(address, ":")+1:]}
+
+	s := onTerminal(t, atHome, programs["gnutls-cli"], append([]string{"--tofu"}, args[1:]...)...)
+	s.sees("Are you sure you want to trust it? (y/N): ")
+	s.types("y\n")
+	s.ends(0)
+	server.heard(t)
+
+	s = onTerminal(t, atHome, programs["tlsup"], args...)
+	s.sees("- Handshake was completed")
+	s.ends(0)
+	server.heard(t)
+}
+
 // TestGnutlsFiles: DER is read, and what is to be saved is saved.
 func TestGnutlsFiles(t *testing.T) {
 	t.Parallel()

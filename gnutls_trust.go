@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -84,6 +85,9 @@ func (g *gnutlsRun) loadKnownHosts(ctx context.Context, s trust.Settings) (*trus
 	var err error
 	if s.KnownHosts, err = stateFile("known_hosts"); err != nil {
 		return nil, err
+	}
+	if home, err := os.UserHomeDir(); err == nil {
+		s.GnutlsHosts = filepath.Join(home, ".gnutls", "known_hosts")
 	}
 	s.Insecure = false
 	if g.line.Has("tofu") && !g.line.Has("strict-tofu") {

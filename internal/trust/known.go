@@ -47,7 +47,8 @@ func (c *Config) notice(format string, args ...any) {
 // FIRST and LAST are the days, in UTC, on which the key was seen. Lines that are not like this are
 // left as they are.
 type known struct {
-	file string
+	file   string
+	gnutls string // GnuTLS's own file, which is only read; "" for none
 	// ask asks a person; nil: there is nobody.
 	ask func(question string) (bool, error)
 }
@@ -113,15 +114,26 @@ func (k *known) problems(server Server, leaf *x509.Certificate) []problem {
 		return []problem{{says: fmt.Sprintf("the known hosts cannot be read, %s: %v", pathText(k.file), withoutPath(err)), err: err}}
 	}
 	now := server.seen(leaf)
-	switch before, ok := now.find(data); {
-	case !ok:
+	before, ok := now.find(data)
+	if ok && before.pin != now.pin {
+		return []problem{k.changed(before, now, leaf)}
+	}
+	if ok {
+		return nil
+	}
+	switch known, changed := k.inGnutls(server, leaf); {
+	case changed:
+		return []problem{{
+			cert: leaf, err: ErrChangedHost,
+			says: fmt.Sprintf("has another key than GnuTLS knows, in %s: now it is %s", pathText(k.gnutls), now.pin),
+			hint: "somebody may be in the way; if its operator says that the key is a new one, take the server's lines out of that file",
+		}}
+	case !known:
 		return []problem{{
 			cert: leaf, err: ErrUnknownHost,
 			says: "is of a server that is not known: its key is " + now.pin,
 			hint: "if its operator says that this is its key, give it to tlsup --tofu, which asks on a terminal",
 		}}
-	case before.pin != now.pin:
-		return []problem{k.changed(before, now, leaf)}
 	}
 	return nil
 }

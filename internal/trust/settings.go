@@ -70,6 +70,9 @@ type Settings struct {
 	// KnownHosts (--tofu, --strict-tofu) is the file with the servers' keys that were seen before,
 	// which stand in place of the chain; "" for none.
 	KnownHosts string
+	// GnutlsHosts is GnuTLS's own file of known hosts, which is read for servers that are not in
+	// KnownHosts; "" for none.
+	GnutlsHosts string
 	// Ask asks a person whether the key of a server that is not known is to be trusted from now on.
 	// The question has several lines. Nil: there is nobody to ask, and it is not trusted.
 	Ask func(question string) (bool, error)
@@ -149,7 +152,7 @@ func Load(s Settings) (*Config, error) {
 		shared: &tls.Config{InsecureSkipVerify: true, DynamicRecordSizingDisabled: true},
 	}
 	if s.KnownHosts != "" {
-		c.known = &known{s.KnownHosts, s.Ask}
+		c.known = &known{s.KnownHosts, s.GnutlsHosts, s.Ask}
 	}
 	if s.OCSP {
 		c.ocsp = &responders{known: map[[sha256.Size]byte]answer{}}
