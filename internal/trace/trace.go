@@ -68,7 +68,7 @@ func (t *Trace) Failure(err error) {
 	case errors.As(err, &failed):
 		t.Note("failed: %s: %s", failed.Step, connect.Reason(failed.Err))
 	case err != nil:
-		t.Note("ended: %s", quote.Escape(err.Error()))
+		t.Note("%s", quote.Escape(err.Error()))
 	}
 }
 

@@ -72,7 +72,10 @@ func (s *Settings) readChain(path string) ([]*x509.Certificate, error) {
 	if bad != nil {
 		return nil, fmt.Errorf("a certificate in it cannot be read: %w", bad)
 	}
-	if chain == nil {
+	switch {
+	case chain == nil && isPKCS12(data):
+		return nil, errors.New("a PKCS#12 file has its key in it, leave out --x509keyfile")
+	case chain == nil:
 		return nil, fmt.Errorf("it holds no certificate: %s", contents(data))
 	}
 	return chain, nil

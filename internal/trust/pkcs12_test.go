@@ -87,4 +87,7 @@ func TestPKCS12Refused(t *testing.T) {
 			t.Errorf("error is %v, want %q", err, test.want)
 		}
 	}
+	if _, err := Load(Settings{CertFile: open, KeyFile: open}); err == nil || !strings.HasSuffix(err.Error(), ": a PKCS#12 file has its key in it, leave out --x509keyfile") {
+		t.Errorf("error is %v", err)
+	}
 }
