@@ -1,6 +1,7 @@
 package realserver
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/sha512"
 	"crypto/tls"
@@ -10,6 +11,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -24,7 +26,8 @@ import (
 type daneWorld struct {
 	mail  *Server
 	dns   *Server
-	roots string // a file with those that vouch for the mail server
+	roots string   // a file with those that vouch for the mail server
+	zone  []string // the records in example.org
 }
 
 // rdata is a TLSA record of a certificate.
@@ -124,6 +127,7 @@ func newDANEWorld(t *testing.T) *daneWorld {
 	w := &daneWorld{roots: file("roots.pem", root.PEM())}
 	w.mail = Postfix(t, "smtpd_tls_chain_files = "+file("key.pem", key)+", "+file("chain.pem", chain))
 	zones := daneZones(w.mail.Ports["smtp"], leaf.Leaf, interCert, root.Cert, w.mail.CA.Cert, startChat(t)...)
+	w.zone = zones[len(zones)-1].Records
 	authority, anchor := NSD(t, zones...)
 	w.dns = ValidatingUnbound(t, authority, anchor, zones)
 	return w
@@ -156,6 +160,24 @@ func (w *daneWorld) run(t *testing.T, host string, args ...string) result {
 	return tlsup(t, "QUIT\r\n", append(args, fmt.Sprintf("smtp://%s:%d", host, w.mail.Ports["smtp"]))...)
 }
 
+// openssl has OpenSSL judge the mail server by the TLSA records of a host.
+func (w *daneWorld) openssl(t *testing.T, host string, trusted bool) {
+	t.Helper()
+	args := []string{"s_client", "-starttls", "smtp", "-connect", w.mail.Addr("smtp"), "-CAfile", w.roots, "-no-CApath", "-no-CAstore",
+		"-verify_return_error", "-dane_ee_no_namechecks", "-dane_tlsa_domain", host + ".example.org"}
+	for _, record := range w.zone {
+		if rdata, ok := strings.CutPrefix(record, fmt.Sprintf("_%d._tcp.%s TLSA ", w.mail.Ports["smtp"], host)); ok {
+			args = append(args, "-dane_tlsa_rrdata", rdata)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "openssl", args...).CombinedOutput()
+	if (err == nil) != trusted || strings.Contains(string(out), "Verified peername") && !trusted {
+		t.Errorf("openssl %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+}
+
 // TestDANE asks a DNS with a signed, an unsigned and a spoilt zone, through a resolver that validates, for
 // the records of a mail server.
 func TestDANE(t *testing.T) {
@@ -172,6 +194,21 @@ func TestDANE(t *testing.T) {
 				}
 			}
 		}
+	})
+	t.Run("openssl", func(t *testing.T) { // judges alike
+		for usage := range 4 {
+			for selector := range 2 {
+				for matching := range 3 {
+					name := fmt.Sprintf("u%d%d%d", usage, selector, matching)
+					w.openssl(t, "good-"+name, true)
+					w.openssl(t, "bad-"+name, false)
+				}
+			}
+		}
+		w.openssl(t, "inter", true)
+		w.openssl(t, "several", true)
+		w.openssl(t, "deep.names", false)
+		w.openssl(t, "deep-ee.names", true)
 	})
 	t.Run("more", func(t *testing.T) {
 		// Usages 0 and 1 ask for a root, 2 and 3 do not.
