@@ -306,6 +306,17 @@ func TestManyNames(t *testing.T) {
 	}
 }
 
+// Nor is a name taken for two, and of a chain without end the beginning is shown.
+func TestTextOfOddChain(t *testing.T) {
+	chain := make([]Certificate, 30)
+	chain[0].Names = []string{"a, good.example.org", `b"`, ""}
+	r := &Report{TLS: &Session{}, Verification: &Verification{}, Chain: chain}
+	text := textOf(t, r, Style{})
+	if !strings.Contains(text, `  names      "a, good.example.org", "b\"", ""`+"\n") || !strings.Contains(text, "\n19 ") || !strings.Contains(text, "\nand 10 more certificates\n") || strings.Contains(text, "\n20 ") {
+		t.Error(text)
+	}
+}
+
 func TestPEM(t *testing.T) {
 	root := must[*testca.CA](t)(testca.New("root"))
 	inter := must[*testca.CA](t)(root.Intermediate("intermediate", nil))

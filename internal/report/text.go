@@ -292,10 +292,17 @@ func (r *Report) ocspText() (text, colour string) {
 	return text, colour
 }
 
+// mostItems is how many certificates, and names in one, a person is shown.
+const mostItems = 20
+
 // certificates writes the chain.
 func (r *Report) certificates(p *page) {
 	for i := range r.Chain {
 		c := &r.Chain[i]
+		if i == mostItems && len(r.Chain) > mostItems+1 {
+			fmt.Fprintf(&p.b, "\nand %d more certificates\n", len(r.Chain)-mostItems)
+			return
+		}
 		kind := "certificate"
 		switch {
 		case !c.Sent:
@@ -328,11 +335,17 @@ func (r *Report) certificates(p *page) {
 
 // some joins names, of which there may be hundreds.
 func some(names []string) string {
-	const most = 20
-	if len(names) <= most+1 {
-		return strings.Join(names, ", ")
+	var shown []string
+	for i, name := range names {
+		if i == mostItems && len(names) > mostItems+1 {
+			return fmt.Sprintf("%s and %d more", strings.Join(shown, ", "), len(names)-mostItems)
+		}
+		if name == "" || strings.ContainsAny(name, `, "`) { // it could be taken for two
+			name = `"` + strings.ReplaceAll(name, `"`, `\"`) + `"`
+		}
+		shown = append(shown, name)
 	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+	return strings.Join(shown, ", ")
 }
 
 // String is the key for a person: the curve says how many bits it has.
