@@ -196,7 +196,17 @@ func (p *program) demo(c *cli.Context) error {
 	w := text{p.stdout}
 	fmt.Fprintf(w, "A server for %s in this process, on loopback, with a throwaway certificate authority.\n", q.Name)
 	fmt.Fprintf(w, "\nIn the clear:\n")
-	server, session, err := openTestSession(c.Context, q, func(l negotiate.Line) { fmt.Fprintf(w, "  %s\n", quote.Escape(l.String())) })
+	handshake, inside := false, "" // what the upgrade says inside TLS, to be shown in its place
+	server, session, err := openTestSession(c.Context, q, func(l negotiate.Line) {
+		switch line := "  " + quote.Escape(l.String()) + "\n"; {
+		case l.TLS:
+			handshake = true
+		case handshake:
+			inside += line
+		default:
+			io.WriteString(w, line)
+		}
+	})
 	if err != nil {
 		return err
 	}
@@ -208,7 +218,7 @@ func (p *program) demo(c *cli.Context) error {
 	state := session.TLS.ConnectionState()
 	fmt.Fprintf(w, "\nThe handshake:\n  %s, %s, %s, certificate of %s verified\n", tls.VersionName(state.Version), tls.CipherSuiteName(state.CipherSuite),
 		state.CurveID, state.PeerCertificates[0].Subject.CommonName)
-	fmt.Fprintf(w, "\nInside TLS:\n")
+	fmt.Fprintf(w, "\nInside TLS:\n%s", inside)
 	if err := converse(w, session, q.Name); err != nil {
 		return err
 	}

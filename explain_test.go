@@ -102,6 +102,16 @@ func TestDemo(t *testing.T) {
 			if p.Upgrade != nil && !exchanged.MatchString(clear) {
 				t.Error("no exchange in the clear")
 			}
+			if p.Inside != nil {
+				lines, err := rehearse(t.Context(), p)
+				if err != nil {
+					t.Fatal(err)
+				}
+				at := slices.IndexFunc(lines, func(l negotiate.Line) bool { return l.TLS })
+				if n := strings.Count(clear, "\n  C:") + strings.Count(clear, "\n  S:"); n != at {
+					t.Errorf("%d lines in the clear, want %d", n, at)
+				}
+			}
 			if !strings.Contains(inside, "  C: ") || !strings.Contains(inside, "  S: ") {
 				t.Error("no exchange inside TLS")
 			}

@@ -173,6 +173,15 @@ func TestAuto(t *testing.T) {
 	if r := s.check(t, Options{}); r.Status != 0 || r.Protocol != "imap" || r.Recognised == nil {
 		t.Errorf("%+v, %+v", r, r.Error)
 	}
+	s = start(t, "imaps", nil) // says nothing before TLS, on a port that is nobody's
+	s.scheme = "auto"
+	r := s.check(t, Options{})
+	if r.Status != connect.StatusNoUpgrade || r.Start != "unknown" || r.Recognised != nil {
+		t.Errorf("%+v, %+v", r, r.Error)
+	}
+	if text := textOf(t, r, Style{}); !strings.Contains(text, "auto, not recognised\n") {
+		t.Error(text)
+	}
 }
 
 func TestBeforeTLS13(t *testing.T) {

@@ -39,7 +39,7 @@ type Report struct {
 
 	Protocol     string        `json:"protocol"`
 	Recognised   *string       `json:"recognised"` // how the protocol was found out; nil if it was given
-	Start        string        `json:"start"`      // upgrade or first byte
+	Start        string        `json:"start"`      // upgrade, first byte or unknown
 	Server       string        `json:"server"`     // HOST:PORT or a path
 	Address      *string       `json:"address"`    // that was reached; nil if none was
 	Milliseconds Times         `json:"milliseconds"`
@@ -169,7 +169,10 @@ func (r *Report) spoken(p *negotiate.Protocol) {
 		return
 	}
 	r.Protocol, r.Start = p.Name, "upgrade"
-	if p.Upgrade == nil {
+	switch {
+	case p == negotiate.Auto():
+		r.Start = "unknown" // until it is recognised
+	case p.Upgrade == nil:
 		r.Start = "first byte"
 	}
 }

@@ -137,6 +137,8 @@ func (r *Report) way(p *page) {
 	}
 	switch {
 	case r.Address == nil:
+	case r.Start == "unknown":
+		p.row("protocol", plain, r.Protocol+", not recognised")
 	case r.Start == "first byte":
 		p.row("protocol", plain, r.Protocol+recognised(r)+", TLS from the first byte")
 	case ms.Upgrade == nil:
