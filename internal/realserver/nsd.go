@@ -23,6 +23,7 @@ type Zone struct {
 // the anchor that its signatures can be trusted by, too: a DS record.
 func NSD(t testing.TB, zones ...Zone) (s *Server, anchor string) {
 	t.Helper()
+	ldns.find(t)
 	p := nsd
 	p.configure = func(s *Server, binary string, _ []string) (*exec.Cmd, error) {
 		var err error
@@ -37,6 +38,13 @@ func NSD(t testing.TB, zones ...Zone) (s *Server, anchor string) {
 var nsd = program{
 	name:    "NSD",
 	binary:  "nsd",
+	schemes: []string{"dns"},
+}
+
+// ldns has the commands that make keys and sign zones.
+var ldns = program{
+	name:    "ldns",
+	binary:  "ldns-signzone",
 	schemes: []string{"dns"},
 }
 
@@ -86,7 +94,7 @@ func (s *Server) signZone(z Zone) (ds string, err error) {
 	if err := s.write(file, head+lines(z.Records)); err != nil || z.Unsigned {
 		return "", err
 	}
-	ldns := func(name string, args ...string) (string, error) {
+	run := func(name string, args ...string) (string, error) {
 		cmd := exec.Command(name, args...)
 		cmd.Dir = s.dir
 		out, err := cmd.CombinedOutput()
@@ -95,11 +103,11 @@ func (s *Server) signZone(z Zone) (ds string, err error) {
 		}
 		return strings.TrimSpace(string(out)), nil
 	}
-	key, err := ldns("ldns-keygen", "-k", "-a", "ECDSAP256SHA256", z.Origin)
+	key, err := run("ldns-keygen", "-k", "-a", "ECDSAP256SHA256", z.Origin)
 	if err != nil {
 		return "", err
 	}
-	if _, err := ldns("ldns-signzone", "-o", z.Origin, "-f", file, file, key); err != nil {
+	if _, err := run("ldns-signzone", "-o", z.Origin, "-f", file, file, key); err != nil {
 		return "", err
 	}
 	signed, err := os.ReadFile(s.path(file))
