@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"testing"
@@ -118,4 +119,50 @@ func TestRawHandshake(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// A spy tells what a bare connection is copied from.
+type spy struct {
+	*net.TCPConn
+	from chan string
+}
+
+func (s spy) ReadFrom(r io.Reader) (int64, error) {
+	s.from <- fmt.Sprintf("%T", r)
+	return s.TCPConn.ReadFrom(r)
+}
+
+// TestRawSplices: when somebody else's handshake has begun, both ends are copied bare, so that the kernel
+// can do it.
+func TestRawSplices(t *testing.T) {
+	const record = "\x16\x03\x03\x00\x01\x00"
+	near, program := pair(t)
+	toServer, server := pair(t)
+	up := spy{toServer.(*net.TCPConn), make(chan string, 1)}
+	down := spy{near.(*net.TCPConn), make(chan string, 2)}
+	raw := &rawConn{Conn: up}
+	copied := make(chan error, 2)
+	go func() { _, err := io.Copy(raw, near); raw.CloseWrite(); copied <- err }()
+	io.WriteString(program, record)
+	hear(t, server, record)
+	go func() { _, err := io.Copy(down, raw); down.CloseWrite(); copied <- err }()
+	io.WriteString(server, record)
+	hear(t, program, record)
+	program.(*net.TCPConn).CloseWrite()
+	server.(*net.TCPConn).CloseWrite()
+	for range 2 {
+		if err := <-copied; err != nil {
+			t.Error(err)
+		}
+	}
+	for way, from := range map[string]chan string{"to the server": up.from, "to the client": down.from} {
+		got := "nothing"
+		select {
+		case got = <-from:
+		default:
+		}
+		if got != "*net.TCPConn" && got != "net.tcpConnWithoutWriteTo" { // the latter is in net's own WriteTo
+			t.Errorf("%s %s is copied", way, got)
+		}
+	}
 }
