@@ -57,16 +57,21 @@ var tlsServers = []struct {
 		{"", 0, []string{"TLS 1.3, "}, ""},
 		{"--tls-min 1.1 --tls-max 1.1", 0, []string{"TLS 1.1, "}, ""},
 	}},
+	{"RSA key exchange", "-tls1_2 -cipher AES128-GCM-SHA256", []tlsClient{
+		{"", 5, []string{"handshake failure", "--legacy allows what old servers need"}, ""},
+		{"--legacy", 0, []string{"TLS 1.2, TLS_RSA_WITH_AES_128_GCM_SHA256, RSA key exchange"}, "warning: --legacy allows old cryptography"},
+		{"--ciphers AES128-GCM-SHA256", 0, []string{"TLS 1.2, TLS_RSA_WITH_AES_128_GCM_SHA256, RSA key exchange"}, ""},
+	}},
 	{"P-256", "-groups P-256", []tlsClient{
 		{"", 0, []string{"TLS 1.3, ", ", P-256, "}, ""},
 		{"--tls-max 1.2", 0, []string{"TLS 1.2, ", ", P-256, "}, ""},
 		{"--groups X25519 --tls-max 1.2", 5, []string{"handshake failure", "--ciphers and --groups name others"}, ""},
 	}},
 	{"X448", "-groups X448", []tlsClient{
-		{"", 5, []string{"handshake failure", "no version, cipher suite or group in common"}, ""},
+		{"", 5, []string{"handshake failure", "no version, cipher suite, group or kind of key in common"}, ""},
 	}},
 	{"finite fields", "-tls1_2 -cipher DHE-RSA-AES128-GCM-SHA256", []tlsClient{
-		{"", 5, []string{"handshake failure", "no version, cipher suite or group in common"}, ""},
+		{"", 5, []string{"handshake failure", "no version, cipher suite, group or kind of key in common"}, ""},
 	}},
 	{"client certificate", wantsClient + "-tls1_3", []tlsClient{
 		{"", 5, []string{"certificate required", "the server wants a certificate; give the server a certificate that it accepts: --x509certfile FILE"}, ""},
@@ -99,12 +104,16 @@ var tlsServers = []struct {
 
 	{"GnuTLS, TLS 1.2", only12, []tlsClient{
 		{"", 0, []string{"TLS 1.2, TLS_ECDHE_RSA_WITH_", "no ALPN"}, ""},
-		{"--tls-min 1.3", 5, []string{"handshake failure", "no version, cipher suite or group in common"}, ""},
+		{"--tls-min 1.3", 5, []string{"handshake failure", "no version, cipher suite, group or kind of key in common"}, ""},
 	}},
 	{"GnuTLS, TLS 1.3", only13 + ":-GROUP-ALL:+GROUP-SECP384R1", []tlsClient{
 		{"", 0, []string{"TLS 1.3, ", ", P-384, "}, ""},
 		{"--tls-max 1.2", 5, []string{"protocol version", "--tls-max the new ones again"}, ""},
 		{"--groups X25519", 5, []string{"--groups"}, ""},
+	}},
+	{"GnuTLS, 3DES", only12 + ":-CIPHER-ALL:+3DES-CBC:-KX-ALL:+RSA", []tlsClient{
+		{"", 5, []string{"handshake failure", "--legacy allows what old servers need"}, ""},
+		{"--legacy", 0, []string{"TLS 1.2, TLS_RSA_WITH_3DES_EDE_CBC_SHA, RSA key exchange"}, "warning: --legacy allows old cryptography"},
 	}},
 	{"GnuTLS, client certificate", only13 + gnutlsClient, []tlsClient{
 		{"", 5, []string{"certificate required", "the server wants a certificate; give the server a certificate that it accepts: --x509certfile FILE"}, ""},

@@ -9,7 +9,7 @@ import (
 
 const (
 	hintClientCert = "give the server a certificate that it accepts: --x509certfile FILE --x509keyfile FILE"
-	hintOffer      = "server and client may have no version, cipher suite or group in common: " + allLegacy + "--ciphers and --groups name others"
+	hintOffer      = "server and client may have no version, cipher suite, group or kind of key in common: " + allLegacy + "--ciphers and --groups name others"
 	allLegacy      = "--legacy allows what old servers need, --tls-min 1.0 old versions alone, "
 	hintOld        = "the server knows only versions of TLS that are not allowed here: --legacy or --tls-min 1.0 allows old ones, --tls-max the new ones again"
 	hintSHA1       = "the server may have no other signatures than those with SHA-1, which --legacy allows"
@@ -118,7 +118,7 @@ var ownHints = []struct{ text, hint string }{
 	{"tls: downgrade attempt detected", "the server could do a newer version of TLS than it answered with: somebody on the way may have changed the offer, or something there is broken"},
 	{"tls: handshake message of length", hintSend + " fewer or smaller certificates: those of its chain alone"},
 	{"tls: server sent certificate containing RSA key larger than", hintReissue + ", with a shorter key"},
-	{"tls: failed to parse certificate", hintReissue + ": this one is not written as RFC 5280 wants it, and --insecure does not help"},
+	{"tls: failed to parse certificate", hintReissue + ": this one, or one of its chain, cannot be read here, which --insecure does not change"},
 }
 
 // IsVersion reports whether a handshake failed since the server knows no version of TLS that was

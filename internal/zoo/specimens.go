@@ -525,7 +525,7 @@ var Specimens = []Specimen{
 			return c
 		},
 		Words:  []string{"failed to parse certificate from server: x509: "},
-		Hint:   []string{"not written as RFC 5280 wants it"},
+		Hint:   []string{"cannot be read here"},
 		Unread: true,
 	},
 }
