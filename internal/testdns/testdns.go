@@ -105,12 +105,12 @@ type Records []dnsmessage.Resource
 func (r Records) Start(t testing.TB) string {
 	t.Helper()
 	return Start(t, func(q dnsmessage.Message, _ string) []dnsmessage.Message {
-		return []dnsmessage.Message{r.answer(q)}
+		return []dnsmessage.Message{r.Answer(q)}
 	})
 }
 
-// answer follows aliases.
-func (r Records) answer(query dnsmessage.Message) dnsmessage.Message {
+// Answer is the answer to a query. It follows aliases.
+func (r Records) Answer(query dnsmessage.Message) dnsmessage.Message {
 	name, kind := query.Questions[0].Name.String(), query.Questions[0].Type
 	var found []dnsmessage.Resource
 	secure := true
