@@ -27,6 +27,7 @@ var _ = register(&Protocol{
 	Specs:   []string{"Dovecot doveadm protocol"},
 	Servers: []string{"Dovecot"},
 	Upgrade: upgradeDoveadm,
+	Refusal: refusedByDoveadm,
 	Remarks: []Remark{
 		{"C: VERSION", "the client speaks first; lines end in LF alone"},
 		{"S: VERSION", "the offer, in the last number: 2 or more; without it there is no session"},
@@ -83,6 +84,11 @@ func upgradeDoveadm(c *Conn, _ *Options) error {
 	c.Greeting = fmt.Appendf(nil, "VERSION\tdoveadm-client\t1\t%d\n-\n", theirs)
 	_, err = io.WriteString(c, "STARTTLS\n")
 	return err
+}
+
+// refusedByDoveadm reads the hyphen that a server says behind STARTTLS.
+func refusedByDoveadm(text []byte) (words, hint string, ok bool) {
+	return "-", "a server without doveadm_password, or without a certificate, says a hyphen there", string(text) == "-\n"
 }
 
 // doveadmVersion reads the version that the local client speaks.

@@ -73,11 +73,29 @@ var (
 // most a few hundred bytes, raw.
 type CleartextError struct {
 	Text     []byte
-	Upgraded bool // it came behind a server's go-ahead: an injection, or a server that broke the protocol
+	Upgraded bool   // it came behind a server's go-ahead: an injection, or a server that broke the protocol
+	Refusal  string // the words of it, raw, if it has the form of a server's refusal; it may be an injection all the same
+	Hint     string // what to do about a refusal; "" where nothing is known
+}
+
+// refused looks for a refusal of the server's in an error that may be a *CleartextError. A nil
+// protocol knows of none.
+func (p *Protocol) refused(err error) error {
+	var e *CleartextError
+	if p == nil || p.Refusal == nil || !errors.As(err, &e) || !e.Upgraded {
+		return err
+	}
+	if words, hint, ok := p.Refusal(e.Text); ok {
+		e.Refusal, e.Hint = words, hint
+	}
+	return err
 }
 
 // Error quotes the text, escaped and cut: all of an injection, the first line of a greeting.
 func (e *CleartextError) Error() string {
+	if e.Refusal != "" {
+		return "server refuses, unless somebody on the way does, in the clear behind the go-ahead: " + quote.Short(e.Refusal)
+	}
 	if e.Upgraded {
 		return "cleartext behind the server's go-ahead, it may have been injected on the way: " + quote.Short(string(e.Text))
 	}
@@ -128,6 +146,10 @@ func (c *Conn) explain(ctx context.Context, p *Protocol, err error) error {
 	}
 	var own *OptionError
 	var local *LocalError
+	var cleartext *CleartextError
+	if errors.As(err, &cleartext) {
+		e.Hint = cleartext.Hint
+	}
 	switch {
 	case errors.As(err, &own):
 		return own

@@ -40,6 +40,7 @@ var _ = register(&Protocol{
 	Greets:    true,
 	Recognise: greetsLikeMySQL,
 	Upgrade:   upgradeMySQL,
+	Refusal:   refusedInMySQLsTLS,
 	Lead:      leadMySQL,
 	Ends:      mysqlEnds,
 	Remarks: []Remark{
@@ -231,36 +232,50 @@ var mysqlErrors = map[uint16]struct{ name, hint string }{
 	1042: {"ER_BAD_HOST_ERROR", "the server can't look up the name of this machine's address: skip_name_resolve there does without"},
 	1043: {"ER_HANDSHAKE_ERROR", ""},
 	1053: {"ER_SERVER_SHUTDOWN", ""},
-	1129: {"ER_HOST_IS_BLOCKED", "FLUSH HOSTS at the server lets this machine in again; each connection that ends before its login counts as an error"},
-	1130: {"ER_HOST_NOT_PRIVILEGED", "the server has no account that may log in from this machine"},
+	1129: {"ER_HOST_IS_BLOCKED", "mysqladmin flush-hosts at the server lets this machine in again; each connection that ends before its login counts as an error"},
+	1130: {"ER_HOST_NOT_PRIVILEGED", "the server has no account that may log in from this machine: CREATE USER and GRANT there make one, for its address or name"},
 	1135: {"ER_CANT_CREATE_THREAD", ""},
 	1226: {"ER_USER_LIMIT_REACHED", ""},
 	3032: {"ER_SERVER_OFFLINE_MODE", ""},
 }
 
-// refusedByMySQL is the error for an error packet: a code, and a text, which some servers
-// have a SQLSTATE before.
+// refusedByMySQL is the error for an error packet.
 func refusedByMySQL(c *Conn, packet []byte) error {
 	if len(packet) < 3 {
 		return c.unexpected()
 	}
-	code, text := binary.LittleEndian.Uint16(packet[1:]), string(packet[3:])
+	code, text, answer := mysqlErrorOf(packet)
+	c.Describe("Error " + answer)
+	err := error(&mysqlRefusal{Refused(answer), code, text})
+	if hint := mysqlErrors[code].hint; hint != "" {
+		err = Hinted(err, hint)
+	}
+	return err
+}
+
+// mysqlErrorOf reads an error packet of 3 bytes or more: a code, and a text, which some servers have a
+// SQLSTATE before. The answer is all of it, with the code's name.
+func mysqlErrorOf(packet []byte) (code uint16, text, answer string) {
+	code, text = binary.LittleEndian.Uint16(packet[1:]), string(packet[3:])
 	state := ""
 	if len(text) >= 6 && text[0] == '#' {
 		state, text = " (SQLSTATE "+text[1:6]+")", text[6:]
 	}
-	known := mysqlErrors[code]
-	answer := fmt.Sprintf("%d", code)
-	if known.name != "" {
-		answer += " " + known.name
+	answer = fmt.Sprintf("%d", code)
+	if name := mysqlErrors[code].name; name != "" {
+		answer += " " + name
 	}
-	answer += ": " + text + state
-	c.Describe("Error " + answer)
-	err := error(&mysqlRefusal{Refused(answer), code, text})
-	if known.hint != "" {
-		err = Hinted(err, known.hint)
+	return code, text, answer + ": " + text + state
+}
+
+// refusedInMySQLsTLS reads an error packet in answer to SSLRequest (Protocol.Refusal): of a server that
+// looks at the client's address or its own limits only then.
+func refusedInMySQLsTLS(text []byte) (words, hint string, ok bool) {
+	if len(text) < 4+3 || mysqlLength(text) != len(text)-4 || text[3] != 2 || text[4] != 0xff {
+		return "", "", false
 	}
-	return err
+	code, _, answer := mysqlErrorOf(text[4:])
+	return answer, mysqlErrors[code].hint, true
 }
 
 // mysqlRefusal is the error for an error packet.

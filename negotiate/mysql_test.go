@@ -131,3 +131,21 @@ func FuzzProtobuf(f *testing.F) {
 		}
 	})
 }
+
+// FuzzMySQLRefusal reads what stands where TLS is due. An error is all of it.
+func FuzzMySQLRefusal(f *testing.F) {
+	for _, x := range exchanges(f, Find("mysql")) {
+		if last := x.moves[len(x.moves)-1]; last.server {
+			f.Add([]byte(last.text))
+		}
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		words, _, ok := refusedInMySQLsTLS(text)
+		if ok && (mysqlLength(text) != len(text)-4 || text[3] != 2 || text[4] != 0xff) {
+			t.Errorf("%q is taken for %q", text, words)
+		}
+		if len(words) > len(text)+64 {
+			t.Errorf("%q says more than was said in %q", words, text)
+		}
+	})
+}

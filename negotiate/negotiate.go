@@ -109,6 +109,10 @@ type Protocol struct {
 	// Upgrade exchanges cleartext up to the server's go-ahead. It returns an *Error, or
 	// an error of c's own methods as it came. Nil: TLS from the first byte.
 	Upgrade func(c *Conn, o *Options) error
+	// Refusal, if not nil, reads what a server may say behind its go-ahead in place of its first TLS
+	// record: its words, escaped no more than they came, and a hint, which may be "". It reports
+	// whether all of the text is such a refusal.
+	Refusal func(text []byte) (words, hint string, ok bool)
 	// MinVersion and MaxVersion are the oldest version of TLS that the protocol allows and the
 	// newest that it can carry, as in tls.Config; 0 for any.
 	MinVersion, MaxVersion uint16
@@ -282,7 +286,7 @@ func Client(ctx context.Context, conn net.Conn, p *Protocol, o *Options) (*Upgra
 		return nil, err
 	}
 	if rest := c.rest(); len(rest) > 0 {
-		return nil, c.explain(ctx, p, &CleartextError{Text: rest, Upgraded: true})
+		return nil, c.explain(ctx, p, p.refused(&CleartextError{Text: rest, Upgraded: true}))
 	}
 	up.Greeting = c.Greeting
 	up.guard.upgraded = true
@@ -322,7 +326,8 @@ func (u *Upgraded) Read(p []byte) (int, error) {
 	if u.guard.checked {
 		return n, err
 	}
-	return u.guard.checkRead(u.Conn, p[:n], err)
+	n, err = u.guard.checkRead(u.Conn, p[:n], err)
+	return n, u.Protocol.refused(err)
 }
 
 // Bare returns the connection that Read passes on, nil as long as it is guarded.
@@ -338,7 +343,7 @@ func (u *Upgraded) Bare() net.Conn {
 func (u *Upgraded) Write(p []byte) (int, error) {
 	if !u.guard.started {
 		if err := u.guard.checkWrite(); err != nil {
-			return 0, err
+			return 0, u.Protocol.refused(err)
 		}
 	}
 	return u.Conn.Write(p)

@@ -432,7 +432,7 @@ func (t Target) handshakeError(ctx context.Context, settings *trust.Config, err 
 	case errors.As(err, &cleartext):
 		e.Err = cleartext
 		if cleartext.Upgraded {
-			e.Step = Upgrade
+			e.Step, e.Hint = Upgrade, cleartext.Hint
 		} else {
 			e.Hint = t.looksLike(cleartext.Text)
 		}

@@ -55,7 +55,7 @@ func TestDoveadmRefuses(t *testing.T) {
 			if greeting := string(up.Greeting); !strings.HasPrefix(greeting, "VERSION\tdoveadm-client\t1\t") || !strings.HasSuffix(greeting, "\n-\n") {
 				t.Errorf("a client would be shown %q", greeting)
 			}
-			tlsup(t, "", s.target("doveadm")).must(t, 4, "", `cleartext behind the server's go-ahead`, `: "-"`)
+			tlsup(t, "", s.target("doveadm")).must(t, 4, "", `server refuses, unless somebody on the way does`, `: "-"`)
 		})
 	}
 }
