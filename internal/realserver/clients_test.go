@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -86,16 +88,49 @@ func TestMailSenders(t *testing.T) {
 			got.must(t, 0, "")
 		})
 	}
-	t.Run("git send-email", func(t *testing.T) {
-		tu := tunnelTo(t, s, "submission", "0")
-		patch := filepath.Join(t.TempDir(), "1.patch")
-		if err := os.WriteFile(patch, []byte("From: sender@example.com\n"+message), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		got := client(t, []string{"GIT_COMMITTER_NAME=Sender", "GIT_COMMITTER_EMAIL=sender@example.com", "GIT_AUTHOR_NAME=Sender", "GIT_AUTHOR_EMAIL=sender@example.com"}, "", "", "git", "send-email", "--to="+User, "--from=sender@example.com", "--confirm=never",
-			"--smtp-server=127.0.0.1", "--smtp-server-port="+tu.port(), "--suppress-cc=all", patch)
-		got.must(t, 0, "Result: 250")
-	})
+	t.Run("git send-email", func(t *testing.T) { gitSendEmail(t, s) })
+}
+
+// gitSendEmail runs the manual's line, in which only names are replaced.
+func gitSendEmail(t *testing.T, s *Server) {
+	binary, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	manual, err := os.ReadFile("../../man/tlsup.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := regexp.MustCompile(`(?m)^\$ (tlsup tunnel .* -- git send-email (?s:.*?))\n\.Ed$`).FindSubmatch(manual)
+	if line == nil {
+		t.Fatal("the manual has no line for git send-email")
+	}
+	port, err := freePort(s.Ports)
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := strings.NewReplacer(
+		`\e`, `\`,
+		"tlsup tunnel", strings.Join([]string{binary, "tunnel", "--timeout", limit.String(), "--x509cafile", s.CAFile()}, " "),
+		"1025", strconv.Itoa(port),
+		"submission://mail.example.org", s.target("submission"),
+	).Replace(string(line[1]))
+	if strings.Count(command, strconv.Itoa(port)) != 2 || !strings.Contains(command, s.target("submission")) {
+		t.Fatalf("the line has other names than expected: %s", line[1])
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "1.patch"), []byte("From: sender@example.com\nSubject: test\n\nhello\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// What a person has in the configuration, or is asked for.
+	config := []string{"user.name=Sender", "user.email=sender@example.com", "sendemail.from=sender@example.com", "sendemail.to=" + User, "sendemail.confirm=never", "sendemail.suppresscc=all"}
+	env := []string{fmt.Sprintf("GIT_CONFIG_COUNT=%d", len(config))}
+	for i, setting := range config {
+		key, value, _ := strings.Cut(setting, "=")
+		env = append(env, fmt.Sprintf("GIT_CONFIG_KEY_%d=%s", i, key), fmt.Sprintf("GIT_CONFIG_VALUE_%d=%s", i, value))
+	}
+	clientPath(t, "git", "")
+	client(t, env, "", "", "sh", "-c", "cd "+dir+" && "+command).must(t, 0, "Result: 250")
 }
 
 // stdioTunnel is the command line of a tunnel on stdin and stdout.
