@@ -65,14 +65,13 @@ func (p *program) check(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.IsSet("trace") {
-		if len(pl.targets) > 1 {
-			return usagef("option --trace is for one target, there are %d", len(pl.targets))
-		}
-		if err := p.startTrace(c, pl.targets[0], &pl.options[0].Connect); err != nil {
-			return err
-		}
+	if c.IsSet("trace") && len(pl.targets) > 1 {
+		return usagef("option --trace is for one target, there are %d", len(pl.targets))
 	}
+	if err := p.startTrace(c, pl.targets[0]); err != nil {
+		return err
+	}
+	p.tracing.Watch(&pl.options[0].Connect)
 	out, err := p.checkOutput(pl)
 	if err != nil {
 		return err

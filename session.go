@@ -56,11 +56,10 @@ func (p *program) pipe(c *cli.Context) error {
 			return err
 		}
 	}
-	if c.IsSet("trace") {
-		if err := p.startTrace(c, pl.target, &pl.connect); err != nil {
-			return err
-		}
+	if err := p.startTrace(c, pl.target); err != nil {
+		return err
 	}
+	p.tracing.Watch(&pl.connect)
 	s := &session{program: p, plan: pl, pipe: &pipe.Pipe{
 		In: p.stdin, Out: p.stdout,
 		CRLF:     c.Bool("crlf"),

@@ -12,17 +12,19 @@ import (
 	"tlsup/internal/trace"
 )
 
-// startTrace begins the trace of a run with a target. Its errors are usageErrors.
-func (p *program) startTrace(c *cli.Context, target connect.Target, o *connect.Options) (err error) {
+// startTrace begins the trace of a run with a target, if one is wanted. Its errors are usageErrors.
+func (p *program) startTrace(c *cli.Context, target connect.Target) (err error) {
+	if !c.IsSet("trace") {
+		return nil
+	}
 	if p.tracing, err = trace.Create(c.String("trace")); err != nil {
 		return usagef("option --trace: %w", err)
 	}
 	p.tracing.Note("tlsup %s, %s, %s/%s, %s", versionText(), runtime.Version(), runtime.GOOS, runtime.GOARCH, time.Now().UTC().Format(time.RFC3339))
 	p.tracing.Note("target %s, protocol %s", quote.Escape(target.Address()), target.Protocol.Name)
-	if o.Proxy != nil {
+	if c.IsSet("proxy") {
 		p.tracing.Note("through a proxy")
 	}
-	p.tracing.Watch(o)
 	return nil
 }
 

@@ -26,6 +26,7 @@ func tunnelFlags() []cli.Flag {
 		&cli.GenericFlag{Name: "drain", Value: newSeconds(10 * time.Second), Usage: "when told to stop, give open connections `SECONDS` to end"},
 		&cli.StringFlag{Name: "metrics", Usage: "serve Prometheus' metrics, /healthz and /readyz over HTTP at `ADDR`, as [ADDR:]PORT or unix:PATH"},
 		&cli.StringFlag{Name: "log-format", Value: "text", Usage: "log in `FORMAT` text or json"},
+		traceFlag(),
 		&cli.BoolFlag{Name: "verbose", Aliases: []string{"v", "V"}, Usage: "log the cleartext exchange too"},
 	})
 }
@@ -47,6 +48,10 @@ func (p *program) tunnel(c *cli.Context) error {
 		return err
 	}
 	if pl.listen[0] == onStdio {
+		if err := p.startTrace(c, pl.targets[0]); err != nil {
+			return err
+		}
+		pairs[0].Watch = p.tracing.Watch
 		return p.tunnelStdio(c.Context, pl, pairs[0])
 	}
 	pl.server.Pairs = pairs

@@ -53,6 +53,9 @@ func (p *program) tunnelPlan(c *cli.Context) (*tunnelPlan, error) {
 			return nil, usagef("option --%s can't be used with %s, one session on stdin and stdout", name, onStdio)
 		}
 	}
+	if pl.listen[0] != onStdio && c.IsSet("trace") {
+		return nil, usagef("option --trace is for one session: LISTEN has to be %s", onStdio)
+	}
 	if !c.Bool("verbose") && pl.listen[0] == onStdio && c.IsSet("log-format") {
 		return nil, usagef("option --log-format can't be used with %s, whose log is empty without --verbose", onStdio)
 	}

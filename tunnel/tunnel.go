@@ -43,6 +43,9 @@ type Pair struct {
 	// change while others are open; what it returns is not modified. What they leave uncalled goes to
 	// the log: notices, and for debugging the cleartext exchange and how the server was found.
 	Options func() *connect.Options
+	// Watch, if not nil, is called with each connection's options before they are used, to be told of
+	// what they tell.
+	Watch func(*connect.Options)
 	// User and Password log in where an upgrade has to (negotiate.Local).
 	User, Password string
 	// Raw: the upgrade alone is performed; the client speaks TLS itself.
@@ -303,6 +306,9 @@ func (s *Server) connect(ctx context.Context, pair *Pair, c *connection) error {
 	options.ProxySource = c.source
 	if c.stats != nil {
 		options.Done = c.stats.timer(time.Now())
+	}
+	if pair.Watch != nil {
+		pair.Watch(&options)
 	}
 	if pair.Raw {
 		server, err := connect.OpenRaw(ctx, pair.Target, &options)

@@ -24,6 +24,7 @@ import (
 
 	"tlsup/internal/connect"
 	"tlsup/internal/quote"
+	"tlsup/internal/trust"
 	"tlsup/internal/wire"
 	"tlsup/negotiate"
 )
@@ -112,7 +113,11 @@ func (t *Trace) since(at time.Time) string {
 
 // Watch has o tell the trace of all that happens on the way to the session, and in it.
 func (t *Trace) Watch(o *connect.Options) {
+	if t == nil {
+		return
+	}
 	dialing, reached, recognised, traced, upgraded, done, under, notice := o.Dialing, o.Reached, o.Recognised, o.Trace, o.Upgraded, o.Done, o.Under, o.Notice
+	records := o.TLSA
 	o.Dialing = func(address string) {
 		t.Note("connect to %s", quote.Escape(address))
 		call(dialing, address)
@@ -121,6 +126,10 @@ func (t *Trace) Watch(o *connect.Options) {
 		t.again()
 		t.Note("connected to %s", quote.Escape(address.String()))
 		call(reached, address)
+	}
+	o.TLSA = func(d *trust.DANE) {
+		t.Note("%s", d)
+		call(records, d)
 	}
 	o.Recognised = func(p *negotiate.Protocol, why string) {
 		t.Note("taken for %s: %s", p.Name, quote.Escape(why))
