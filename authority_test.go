@@ -47,7 +47,7 @@ var onWeb = sync.OnceValues(func() (*authorityOnWeb, error) {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		answer, err := a.respond(question.SerialNumber)
+		answer, err := a.respond(question.SerialNumber, time.Hour)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
@@ -58,12 +58,12 @@ var onWeb = sync.OnceValues(func() (*authorityOnWeb, error) {
 	return a, nil
 })
 
-// respond makes the answer on a certificate.
-func (a *authorityOnWeb) respond(serial *big.Int) ([]byte, error) {
+// respond makes the answer on a certificate, which is good for so long.
+func (a *authorityOnWeb) respond(serial *big.Int, life time.Duration) ([]byte, error) {
 	now := ocspTime()
 	r := ocsp.Response{
 		Status: ocsp.Good, SerialNumber: serial, Certificate: a.by.Leaf,
-		ThisUpdate: now.Add(-time.Hour), NextUpdate: now.Add(23 * time.Hour),
+		ThisUpdate: now.Add(-time.Hour), NextUpdate: now.Add(life),
 	}
 	if serial.Cmp(revokedSerial) == 0 {
 		r.Status, r.RevokedAt = ocsp.Revoked, now.Add(-2*time.Hour)

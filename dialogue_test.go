@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -265,7 +266,8 @@ var serverNames = []string{testserver.Host, "example.org", "localhost", "127.0.0
 func change(config *tls.Config, changes []string) error {
 	issuer, names := authorities.own, serverNames
 	var alters []func(*x509.Certificate)
-	stapled, incomplete := false, false
+	var staple func(leaf *x509.Certificate) ([]byte, error)
+	incomplete := false
 	web, err := onWeb()
 	if err != nil {
 		return err
@@ -285,7 +287,11 @@ func change(config *tls.Config, changes []string) error {
 		case "responder":
 			alters = append(alters, func(cert *x509.Certificate) { cert.OCSPServer = []string{web.url + "/ocsp"} })
 		case "stapled":
-			stapled = true
+			staple = func(leaf *x509.Certificate) ([]byte, error) { return web.respond(leaf.SerialNumber, time.Hour) }
+		case "stapled-old":
+			staple = func(leaf *x509.Certificate) ([]byte, error) { return web.respond(leaf.SerialNumber, -time.Minute) }
+		case "stapled-other": // a response on another certificate
+			staple = func(*x509.Certificate) ([]byte, error) { return web.respond(big.NewInt(1), time.Hour) }
 		case "incomplete": // the issuer's certificate is left out, but it is on the web
 			issuer, incomplete = web.inter, true
 			alters = append(alters, func(cert *x509.Certificate) { cert.IssuingCertificateURL = []string{web.url + "/inter"} })
@@ -310,8 +316,8 @@ func change(config *tls.Config, changes []string) error {
 			alter(cert)
 		}
 	})
-	if err == nil && stapled {
-		cert.OCSPStaple, err = web.respond(cert.Leaf.SerialNumber)
+	if err == nil && staple != nil {
+		cert.OCSPStaple, err = staple(cert.Leaf)
 	}
 	if incomplete {
 		cert.Certificate = cert.Certificate[:1]

@@ -24,16 +24,17 @@ func (g *gnutlsRun) loadTrust(ctx context.Context) (err error) {
 	l := g.line
 	s := trust.Settings{
 		CertFile: l.Value("x509certfile"), KeyFile: l.Value("x509keyfile"), DER: l.Has("x509fmtder"),
-		VerifyName:  l.Value("verify-hostname"),
-		Insecure:    l.Has("insecure") || l.No("ca-verification"),
-		NoRoots:     l.Has("insecure"),
-		TLSMin:      "1.0",
-		ShortKeys:   true,
-		AllowBroken: l.Has("verify-allow-broken") || l.Has("insecure"),
-		Retrieve:    l.Has("ca-auto-retrieve"),
-		Time:        g.at,
-		ALPN:        l.Values("alpn"),
-		Passphrase:  func(file string) ([]byte, error) { return askPassphrase(ctx, file) },
+		VerifyName:   l.Value("verify-hostname"),
+		Insecure:     l.Has("insecure") || l.No("ca-verification"),
+		NoRoots:      l.Has("insecure"),
+		TLSMin:       "1.0",
+		ShortKeys:    true,
+		AllowBroken:  l.Has("verify-allow-broken") || l.Has("insecure"),
+		StrictStaple: true,
+		Retrieve:     l.Has("ca-auto-retrieve"),
+		Time:         g.at,
+		ALPN:         l.Values("alpn"),
+		Passphrase:   func(file string) ([]byte, error) { return askPassphrase(ctx, file) },
 	}
 	if l.Has("x509crlfile") {
 		s.CRLFiles = []string{l.Value("x509crlfile")}
@@ -135,7 +136,7 @@ func (g *gnutlsRun) change(ctx context.Context, config *tls.Config, name string)
 			}
 		}
 		block.Certificates(cs)
-		against := g.judge(cs, name)
+		against := g.judge(ctx, cs, name)
 		tofu := g.line.Has("tofu") || g.line.Has("strict-tofu")
 		advice := tofu || g.line.Has("insecure")
 		if g.line.Has("dane") && (advice || against == nil && (g.line.No("ca-verification") || g.chain.Problem(cs, name) == nil)) {
@@ -165,11 +166,11 @@ func (g *gnutlsRun) change(ctx context.Context, config *tls.Config, name string)
 
 // judge tells what is thought of the server's certificate. Its error is what the OCSP responders say
 // against one that is trusted otherwise.
-func (g *gnutlsRun) judge(cs tls.ConnectionState, name string) error {
+func (g *gnutlsRun) judge(ctx context.Context, cs tls.ConnectionState, name string) error {
 	if g.line.No("ca-verification") || cs.DidResume {
 		return nil
 	}
-	g.chain.Retrieve(cs, trust.Retrieval{
+	g.chain.Retrieve(ctx, cs, trust.Retrieval{
 		Missing: func() {
 			g.complain("*** Cannot find caIssuer URI in certificate: The requested data were not available.")
 		},
@@ -186,7 +187,7 @@ func (g *gnutlsRun) judge(cs tls.ConnectionState, name string) error {
 	if verdict.Err != nil || !g.line.Has("ocsp") || len(verdict.Chain) > 1 && g.chain.Stapled(cs, verdict.Chain[1]) {
 		return nil
 	}
-	return g.askResponders(verdict.Chain)
+	return g.askResponders(ctx, verdict.Chain)
 }
 
 // now is the moment for which certificates are judged.
@@ -221,11 +222,11 @@ var errNotProven = errors.New("it is not proven by OCSP that the certificate is 
 
 // askResponders asks about each certificate of a chain but the trust anchor. The server's own has to be
 // proven good, and none may be revoked. It returns a *trust.Error.
-func (g *gnutlsRun) askResponders(chain []*x509.Certificate) error {
+func (g *gnutlsRun) askResponders(ctx context.Context, chain []*x509.Certificate) error {
 	good, err := 0, error(nil)
 	for i := range len(chain) - 1 {
 		var r *ocsp.Response
-		if r, err = g.askResponder(chain[i], chain[i+1]); err != nil {
+		if r, err = g.askResponder(ctx, chain[i], chain[i+1]); err != nil {
 			if i == 0 {
 				break
 			}
@@ -251,14 +252,14 @@ func (g *gnutlsRun) askResponders(chain []*x509.Certificate) error {
 }
 
 // askResponder asks about one certificate.
-func (g *gnutlsRun) askResponder(cert, issuer *x509.Certificate) (*ocsp.Response, error) {
+func (g *gnutlsRun) askResponder(ctx context.Context, cert, issuer *x509.Certificate) (*ocsp.Response, error) {
 	place := trust.ResponderOf(cert)
 	if place == "" {
 		g.complain("*** Cannot find OCSP server URI in certificate: The requested data were not available.")
 		return nil, errNotProven
 	}
 	g.asking("OCSP", place)
-	r, err := g.chain.AskResponder(place, cert, issuer, g.askedAt)
+	r, err := g.chain.AskResponder(ctx, place, cert, issuer, g.askedAt)
 	if err != nil {
 		g.complain("Cannot contact OCSP server: %v", err)
 	}

@@ -285,7 +285,7 @@ func statusWords(errs []error, now time.Time) string {
 		text string
 	}{
 		{func(err error) bool { return errors.Is(err, trust.ErrRevoked) }, "The certificate chain is revoked. "},
-		{func(err error) bool { return errors.Is(err, trust.ErrOldList) }, "The revocation or OCSP data are old and have been superseded. "},
+		{func(err error) bool { return errors.Is(err, trust.ErrOutdated) }, "The revocation or OCSP data are old and have been superseded. "},
 		{func(err error) bool {
 			return errors.As(err, new(x509.UnknownAuthorityError)) && !errors.As(err, new(x509.InsecureAlgorithmError))
 		}, "The certificate issuer is unknown. "},
@@ -299,6 +299,7 @@ func statusWords(errs []error, now time.Time) string {
 		{func(err error) bool { return errors.As(err, new(x509.HostnameError)) }, "The name in the certificate does not match the expected. "},
 		{func(err error) bool { return errors.Is(err, trust.ErrNoStaple) },
 			"The certificate requires the server to include an OCSP status in its response, but the OCSP status is missing. "},
+		{func(err error) bool { return errors.Is(err, trust.ErrBadStaple) }, "The received OCSP status response is invalid. "},
 		{func(err error) bool { return errors.As(err, new(x509.UnhandledCriticalExtension)) }, "The certificate contains an unknown critical extension. "},
 	} {
 		if has(word.is) {

@@ -80,9 +80,6 @@ func plainCRL(list *x509.RevocationList) error {
 	return nil
 }
 
-// ErrOldList is the reason of a certificate on which there is no list of revoked ones that is in force.
-var ErrOldList = errors.New("the list of revoked certificates is out of date")
-
 // Lists are how many lists of revoked certificates there are.
 func (c *Config) Lists() int { return len(c.crls) }
 
@@ -125,7 +122,7 @@ func (c *Config) checkCRL(cert, issuer *x509.Certificate, h *handling) []problem
 		return nil
 	}
 	return []problem{{
-		cert: cert, err: ErrOldList,
+		cert: cert, err: ErrOutdated,
 		says: fmt.Sprintf("may have been revoked: the list of %s in %s is valid from %s to %s only",
 			subject(issuer), pathText(outdated.file), date(outdated.ThisUpdate), date(outdated.NextUpdate)),
 		hint: "get a newer list from the authority, for --x509crlfile",

@@ -39,7 +39,7 @@ func firstBare(places []string) string {
 // fetch gets what stands at a URL, or with a question posts it there as what kind says. dialing, if not
 // nil, is called with each address before it is tried. What comes is not to be believed for the way it
 // came. Errors can be shown as they are.
-func fetch(place, kind string, question []byte, dialing func(address string)) ([]byte, error) {
+func fetch(ctx context.Context, place, kind string, question []byte, dialing func(address string)) ([]byte, error) {
 	dialer := &net.Dialer{ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
 		if dialing != nil {
 			dialing(address)
@@ -56,13 +56,17 @@ func fetch(place, kind string, question []byte, dialing func(address string)) ([
 			return nil
 		},
 	}
-	var reply *http.Response
-	var err error
+	method, header := http.MethodGet, http.Header{}
 	if question != nil {
-		reply, err = client.Post(place, kind, bytes.NewReader(question))
-	} else {
-		reply, err = client.Get(place)
+		method = http.MethodPost
+		header.Set("Content-Type", kind)
 	}
+	request, err := http.NewRequestWithContext(ctx, method, place, bytes.NewReader(question))
+	if err != nil {
+		return nil, errors.New(quote.Escape(err.Error()))
+	}
+	request.Header = header
+	reply, err := client.Do(request)
 	if err != nil {
 		var failed *url.Error
 		if errors.As(err, &failed) {

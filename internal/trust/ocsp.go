@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -24,9 +25,11 @@ const (
 
 // Reasons why a certificate is not trusted.
 var (
-	ErrRevoked  = errors.New("the certificate was revoked")
-	ErrNoStaple = errors.New("the certificate demands a stapled OCSP response")
-	errOCSP     = errors.New("the OCSP responder gives no proof")
+	ErrRevoked   = errors.New("the certificate was revoked")
+	ErrOutdated  = errors.New("what is known of revoked certificates is out of date")
+	ErrNoStaple  = errors.New("the certificate demands a stapled OCSP response")
+	ErrBadStaple = errors.New("the stapled OCSP response proves nothing")
+	errOCSP      = errors.New("the OCSP responder gives no proof")
 )
 
 const hintRevoked = "the server's operator has to get another certificate; nothing is to be sent to whoever uses this one"
@@ -45,11 +48,20 @@ func MustStaple(cert *x509.Certificate) bool {
 	return false
 }
 
+// A responseError says why an OCSP response proves nothing.
+type responseError struct {
+	text string // printable
+	err  error
+}
+
+func (e *responseError) Error() string { return e.text }
+func (e *responseError) Unwrap() error { return e.err }
+
 // readOCSP verifies a response on a certificate (RFC 6960, 3.2). Its error says why it proves nothing.
 func readOCSP(raw []byte, leaf, issuer *x509.Certificate, now time.Time) (*ocsp.Response, error) {
 	r, err := ocsp.ParseResponseForCert(raw, leaf, issuer)
 	if err != nil {
-		return nil, errors.New(cause(err.Error()))
+		return nil, &responseError{cause(err.Error()), err}
 	}
 	if by := r.Certificate; by != nil && !by.Equal(issuer) {
 		switch {
@@ -67,7 +79,7 @@ func readOCSP(raw []byte, leaf, issuer *x509.Certificate, now time.Time) (*ocsp.
 	case now.Add(ocspSkew).Before(r.ThisUpdate):
 		return nil, errors.New("it is not valid before " + date(r.ThisUpdate))
 	case now.After(end):
-		return nil, errors.New("it is out of date since " + date(end))
+		return nil, &responseError{"it is out of date since " + date(end), ErrOutdated}
 	}
 	return r, nil
 }
@@ -101,6 +113,8 @@ func (c *Config) checkOCSP(cs tls.ConnectionState, issuer *x509.Certificate, h *
 		r, err := readOCSP(cs.OCSPResponse, leaf, issuer, now)
 		switch {
 		case err != nil && cs.DidResume: // it is that of the first handshake, which may be old by now
+		case err != nil && c.strictStaple && !errors.As(err, new(ocsp.ResponseError)): // that is no response
+			return []problem{badStaple(leaf, err)}
 		case err != nil:
 			h.say("the stapled OCSP response is ignored: %v", err)
 		case r.Status == ocsp.Revoked:
@@ -122,6 +136,18 @@ func (c *Config) checkOCSP(cs tls.ConnectionState, issuer *x509.Certificate, h *
 		return c.ocsp.check(leaf, issuer, now, h)
 	}
 	return nil
+}
+
+// badStaple is the problem with a stapled response that proves nothing.
+func badStaple(leaf *x509.Certificate, err error) problem {
+	reason := ErrBadStaple
+	if errors.Is(err, ErrOutdated) {
+		reason = ErrOutdated
+	}
+	return problem{
+		cert: leaf, err: reason, says: "comes with a stapled OCSP response that is ignored: " + err.Error(),
+		hint: "the server's operator has to look after its OCSP stapling",
+	}
 }
 
 // responders are what OCSP responders said, for all copies of the settings.
@@ -152,7 +178,7 @@ func (o *responders) check(leaf, issuer *x509.Certificate, now time.Time, h *han
 			h.say("the certificate names no OCSP responder that can be asked by http: nothing was asked")
 			return nil
 		}
-		a.response, a.err = askResponder(place, leaf, issuer, now, nil)
+		a.response, a.err = askResponder(context.Background(), place, leaf, issuer, now, nil)
 		if a.err != nil {
 			a.err = fmt.Errorf("%s: %w", quote.Short(place), a.err)
 		}
@@ -182,8 +208,8 @@ func ResponderOf(cert *x509.Certificate) string { return firstBare(cert.OCSPServ
 // AskResponder asks an OCSP responder about a certificate (RFC 6960, A.1). What it returns says that
 // the certificate is good, or was revoked, and is proven by the issuer. dialing, if not nil, is called
 // with each address before it is tried. Errors can be shown as they are.
-func (c *Config) AskResponder(place string, cert, issuer *x509.Certificate, dialing func(address string)) (*ocsp.Response, error) {
-	return askResponder(place, cert, issuer, c.now(), dialing)
+func (c *Config) AskResponder(ctx context.Context, place string, cert, issuer *x509.Certificate, dialing func(address string)) (*ocsp.Response, error) {
+	return askResponder(ctx, place, cert, issuer, c.now(), dialing)
 }
 
 // Stapled reports whether the server has stapled a response that proves its certificate good.
@@ -195,12 +221,12 @@ func (c *Config) Stapled(cs tls.ConnectionState, issuer *x509.Certificate) bool 
 	return err == nil && r.Status == ocsp.Good
 }
 
-func askResponder(place string, leaf, issuer *x509.Certificate, now time.Time, dialing func(string)) (*ocsp.Response, error) {
+func askResponder(ctx context.Context, place string, leaf, issuer *x509.Certificate, now time.Time, dialing func(string)) (*ocsp.Response, error) {
 	question, err := ocsp.CreateRequest(leaf, issuer, nil)
 	if err != nil {
 		return nil, err
 	}
-	raw, err := fetch(place, "application/ocsp-request", question, dialing)
+	raw, err := fetch(ctx, place, "application/ocsp-request", question, dialing)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package trust
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -40,7 +41,7 @@ type Retrieval struct {
 
 // Retrieve fetches the certificates that a server left out, each from where the one below it says
 // (RFC 5280, 4.2.2.1), until there is a chain. It does nothing unless Settings.Retrieve was set.
-func (c *Config) Retrieve(cs tls.ConnectionState, tell Retrieval) {
+func (c *Config) Retrieve(ctx context.Context, cs tls.ConnectionState, tell Retrieval) {
 	for range maxRetrieved {
 		if c.retrieved == nil || len(cs.PeerCertificates) == 0 || c.complete(cs.PeerCertificates) {
 			return
@@ -56,7 +57,7 @@ func (c *Config) Retrieve(cs tls.ConnectionState, tell Retrieval) {
 			return
 		}
 		tell.Asking(place)
-		cert, err := fetchIssuer(place, top, tell.Dialing)
+		cert, err := fetchIssuer(ctx, place, top, tell.Dialing)
 		if err != nil {
 			tell.Failed(err)
 			return
@@ -76,8 +77,8 @@ func (c *Config) complete(sent []*x509.Certificate) bool {
 }
 
 // fetchIssuer fetches the certificate of who has signed cert.
-func fetchIssuer(place string, cert *x509.Certificate, dialing func(string)) (*x509.Certificate, error) {
-	raw, err := fetch(place, "", nil, dialing)
+func fetchIssuer(ctx context.Context, place string, cert *x509.Certificate, dialing func(string)) (*x509.Certificate, error) {
+	raw, err := fetch(ctx, place, "", nil, dialing)
 	if err != nil {
 		return nil, err
 	}

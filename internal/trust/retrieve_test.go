@@ -81,7 +81,7 @@ func TestRetrieve(t *testing.T) {
 				Dialing: func(string) { dialed++ }, Failed: func(err error) { told.WriteString("!" + err.Error()) },
 			}
 			c := load(t, Settings{CAFiles: []string{roots}, Retrieve: true})
-			c.Retrieve(cs, tell)
+			c.Retrieve(t.Context(), cs, tell)
 			want, words, failed := strings.Cut(test.told, "!")
 			got, why, _ := strings.Cut(told.String(), "!")
 			if got != want || failed != (why != "") || !strings.Contains(why, words) || dialed != strings.Count(want, "a") {
@@ -91,7 +91,7 @@ func TestRetrieve(t *testing.T) {
 				t.Errorf("error is %v", err)
 			}
 			told.Reset()
-			load(t, Settings{CAFiles: []string{roots}}).Retrieve(cs, tell)
+			load(t, Settings{CAFiles: []string{roots}}).Retrieve(t.Context(), cs, tell)
 			if told.Len() > 0 {
 				t.Errorf("fetched without being asked: %q", told.String())
 			}

@@ -105,6 +105,34 @@ func TestStaple(t *testing.T) {
 	}
 }
 
+// TestStrictStaple: a response that proves nothing can count for more than none.
+func TestStrictStaple(t *testing.T) {
+	now := time.Now()
+	ca := must[*testca.CA](t)(testca.New("Root"))
+	c := load(t, Settings{CAFiles: []string{write(t, "root.pem", ca.PEM())}, StrictStaple: true})
+	const signing = x509.ExtKeyUsageOCSPSigning
+	good := ocsp.Response{Status: ocsp.Good, ThisUpdate: now.Add(-time.Hour), NextUpdate: now.Add(time.Hour)}
+	old := ocsp.Response{Status: ocsp.Good, ThisUpdate: now.Add(-2 * time.Hour), NextUpdate: now.Add(-time.Hour)}
+	for _, test := range []struct {
+		name string
+		make func(leaf *x509.Certificate) []byte
+		want error // nil: trusted
+	}{
+		{"none", func(*x509.Certificate) []byte { return nil }, nil},
+		{"good", func(l *x509.Certificate) []byte { return respond(t, ca, signing, l, good) }, nil},
+		{"not now", func(*x509.Certificate) []byte { return ocsp.TryLaterErrorResponse }, nil},
+		{"old", func(l *x509.Certificate) []byte { return respond(t, ca, signing, l, old) }, ErrOutdated},
+		{"on another certificate", func(*x509.Certificate) []byte { return respond(t, ca, signing, ca.Cert, good) }, ErrBadStaple},
+		{"garbage", func(*x509.Certificate) []byte { return []byte("\x1b[2J") }, ErrBadStaple},
+	} {
+		cert := must[tls.Certificate](t)(ca.Issue([]string{host}, nil))
+		cert.OCSPStaple = test.make(cert.Leaf)
+		if _, err := told(t, &tls.Config{Certificates: []tls.Certificate{cert}}, c); !errors.Is(err, test.want) || test.want == nil && err != nil {
+			t.Errorf("%s: error is %v, want %v", test.name, err, test.want)
+		}
+	}
+}
+
 func TestOCSPResponder(t *testing.T) {
 	now := time.Now()
 	ca := must[*testca.CA](t)(testca.New("Root"))

@@ -88,6 +88,9 @@ type Settings struct {
 	// KeyLog (--keylog, SSLKEYLOGFILE) is a file that the sessions' keys are appended to; "" for none.
 	KeyLog string
 
+	// StrictStaple refuses a certificate whose stapled OCSP response proves nothing. Without it, such a
+	// response is as good as none.
+	StrictStaple bool
 	// AllowBroken takes signatures with SHA-1, which can be forged, in certificates.
 	AllowBroken bool
 	// Retrieve has [Config.Retrieve] fetch the certificates of issuers that servers leave out.
@@ -113,32 +116,33 @@ type Settings struct {
 
 // A Config is checked settings. Its methods may be called by several goroutines at once.
 type Config struct {
-	shared      *tls.Config // what all connections share
-	sni         *string
-	verifyName  string
-	insecure    bool
-	allowBroken bool
-	old         bool // Legacy was given
-	legacy      bool // and the suites are its own
-	shortKeys   bool
-	alpn        []string
-	anchors     []anchor       // nil: the system's roots
-	roots       *x509.CertPool // the anchors; nil: the system's roots
-	anchorsAre  string         // what they are called, if they are not those of --x509cafile
-	found       *memory        // chains that were verified
-	dane        bool           // TLSA records decide
-	ocsp        *responders    // nil: nobody is asked
-	crls        []crl
-	retrieved   *issuers  // nil: none is fetched
-	time        time.Time // zero: now
-	pins        pins
-	known       *known                                // nil: the chain is what counts
-	server      Server                                // of For
-	retried     bool                                  // of Retry
-	narrowed    []string                              // the options that offer less than the defaults
-	sessions    string                                // the file with sessions; "" for none
-	look        *Look                                 // of Inspect
-	change      func(config *tls.Config, name string) // of Changed
+	shared       *tls.Config // what all connections share
+	sni          *string
+	verifyName   string
+	insecure     bool
+	allowBroken  bool
+	strictStaple bool
+	old          bool // Legacy was given
+	legacy       bool // and the suites are its own
+	shortKeys    bool
+	alpn         []string
+	anchors      []anchor       // nil: the system's roots
+	roots        *x509.CertPool // the anchors; nil: the system's roots
+	anchorsAre   string         // what they are called, if they are not those of --x509cafile
+	found        *memory        // chains that were verified
+	dane         bool           // TLSA records decide
+	ocsp         *responders    // nil: nobody is asked
+	crls         []crl
+	retrieved    *issuers  // nil: none is fetched
+	time         time.Time // zero: now
+	pins         pins
+	known        *known                                // nil: the chain is what counts
+	server       Server                                // of For
+	retried      bool                                  // of Retry
+	narrowed     []string                              // the options that offer less than the defaults
+	sessions     string                                // the file with sessions; "" for none
+	look         *Look                                 // of Inspect
+	change       func(config *tls.Config, name string) // of Changed
 }
 
 // Load checks the settings and reads the files. Every error is a fault of the command
@@ -146,7 +150,7 @@ type Config struct {
 // a passphrase only when all else is right.
 func Load(s Settings) (*Config, error) {
 	c := &Config{
-		sni: s.SNI, verifyName: s.VerifyName, insecure: s.Insecure, allowBroken: s.AllowBroken, dane: s.DANE, old: s.Legacy, shortKeys: s.ShortKeys, time: s.Time, found: new(memory),
+		sni: s.SNI, verifyName: s.VerifyName, insecure: s.Insecure, allowBroken: s.AllowBroken, strictStaple: s.StrictStaple, dane: s.DANE, old: s.Legacy, shortKeys: s.ShortKeys, time: s.Time, found: new(memory),
 		// The verification is Client's VerifyConnection. Records are as large as what is written: some
 		// servers want a packet whole in one.
 		shared: &tls.Config{InsecureSkipVerify: true, DynamicRecordSizingDisabled: true},
