@@ -125,6 +125,7 @@ func (p *program) checkPlan(c *cli.Context) (*checkPlan, error) {
 			return fmt.Errorf("%s is no target: a port belongs to its target, as in HOST:%s", name, name)
 		}
 		target, err := connect.ParseTarget(name, c.String("port"), protocol)
+		target.Verb = c.Command.Name
 		pl.names, pl.targets = append(pl.names, name), append(pl.targets, target)
 		return err
 	}

@@ -25,6 +25,8 @@ type Target struct {
 
 	// PortGiven tells that Port was given, and is not the protocol's own.
 	PortGiven bool
+	// Verb is the subcommand that was run for it, which a hint's command has too; "" for the pipe.
+	Verb string
 
 	unicode string // the host as it was given, where Host is its ASCII form
 	domain  string // what the certificate has to be valid for, where that is not Host
@@ -204,10 +206,14 @@ func (t Target) sentName(o *Options) string {
 
 // Command is a command line that reaches the target by another protocol.
 func (t Target) Command(p *negotiate.Protocol) string {
-	if t.Socket != "" {
-		return "tlsup " + shellWord(p.Name+"://unix:"+t.Socket)
+	words := "tlsup "
+	if t.Verb != "" {
+		words += t.Verb + " "
 	}
-	return "tlsup " + shellWord(p.Name+"://"+t.Address())
+	if t.Socket != "" {
+		return words + shellWord(p.Name+"://unix:"+t.Socket)
+	}
+	return words + shellWord(p.Name+"://"+t.Address())
 }
 
 // shellWord quotes a word for a shell where it has to be, and makes it printable.
