@@ -48,6 +48,9 @@ func quietly(t *testing.T, args ...string) (stdout string) {
 	return stdout
 }
 
+// begins matches a note that says what a server sends behind the handshake by itself.
+var begins = regexp.MustCompile(`greets|by itself|[Bb]oth sides|is silent|says nothing|[Tt]he client (begins|goes on|sends|speaks first)|[Bb]oth (sides )?(begin|negotiate)|reach(es)? the user|is not part of the session|waits for|open a new stream|answers`)
+
 func TestExplain(t *testing.T) {
 	for _, p := range negotiate.All() {
 		t.Run(p.Name, func(t *testing.T) {
@@ -62,6 +65,9 @@ func TestExplain(t *testing.T) {
 			}
 			if words := strings.Join(strings.Fields(text), " "); !strings.Contains(words, p.Note) {
 				t.Errorf("does not contain the note %q", p.Note)
+			}
+			if !begins.MatchString(p.Note) {
+				t.Errorf("does not say who begins inside TLS, and what becomes of it: %q", p.Note)
 			}
 			for _, r := range p.Remarks {
 				wants = append(wants, "\n       # "+r.Text+"\n")

@@ -51,7 +51,7 @@ var _ = register(&Protocol{
 	Lead:    leadFTP,
 	Ends:    endsFTP,
 	Further: true,
-	Note:    ftpDataNote,
+	Note:    greetsInside + " " + ftpDataNote,
 })
 
 const ftpDataNote = "This is the control connection. Files and lists travel on others, which are in the clear " +

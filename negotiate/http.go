@@ -58,7 +58,7 @@ var _ = register(&Protocol{
 	Servers: []string{"CUPS"},
 	Sibling: "http",
 	Lines:   true,
-	Note:    "The client speaks HTTP/1.1: no other version is offered, since a pipe carries what is typed.",
+	Note:    "The client begins, with a request. It speaks HTTP/1.1: no other version is offered, since a pipe carries what is typed.",
 })
 
 var _ = register(&Protocol{
@@ -87,6 +87,7 @@ var _ = register(&Protocol{
 	Servers: []string{"CUPS"},
 	Sibling: "ipp",
 	Lines:   true,
+	Note:    "The client begins, with a request: the server says nothing before.",
 })
 
 var httpRemarks = []Remark{

@@ -60,7 +60,7 @@ var _ = register(&Protocol{
 	Specs:   []string{"RFC 3507"},
 	Sibling: "icap",
 	Lines:   true,
-	Note:    "No port is registered for it: 11344 is the one that Squid and c-icap have made usual.",
+	Note:    "The client begins, with a request: the server says nothing before. No port is registered for it: 11344 is the one that Squid and c-icap have made usual.",
 })
 
 // icapStatusLine matches a status line (RFC 3507, 4.3.3).

@@ -50,6 +50,7 @@ var _ = register(&Protocol{
 	Servers: []string{"Dovecot"},
 	Sibling: "imap",
 	Lines:   true,
+	Note:    greetsInside,
 })
 
 // greetsLikeIMAP recognises the three greetings of RFC 9051, 7.1, but not those of

@@ -59,6 +59,7 @@ var _ = register(&Protocol{
 	Servers: []string{"InspIRCd"},
 	Sibling: "irc",
 	Lines:   true,
+	Note:    "The client begins, with NICK and USER, and CAP LS 302 before them if it wants capabilities. Notices that the server sends meanwhile reach the user.",
 	Ends:    ircEnds,
 })
 

@@ -72,3 +72,22 @@ func TestRecogniseMTQP(t *testing.T) {
 		}
 	}
 }
+
+// TestMTQPName: the name that STARTTLS takes is a host's, and nothing is sent for any other.
+func TestMTQPName(t *testing.T) {
+	const says = "+OK+/MTQP ready\r\nSTARTTLS\r\n.\r\n+OK\r\n"
+	for name, want := range map[string]string{
+		"track.example.org":       "STARTTLS track.example.org\r\n",
+		"192.0.2.7":               "STARTTLS 192.0.2.7\r\n",
+		"a b":                     "",
+		"a\r\nCOMMENT x":          "",
+		"a/b":                     "",
+		strings.Repeat("a.", 200): "",
+	} {
+		conn := &scripted{said: []byte(says)}
+		_, err := Client(context.Background(), conn, Find("mtqp"), &Options{Host: "mail.example.org", Name: name})
+		if own, refused := errors.AsType[*OptionError](err); string(conn.sent) != want || refused != (want == "") || refused && own.Field != "Name" {
+			t.Errorf("%q: sent %q, error %v, want %q", name, conn.sent, err, want)
+		}
+	}
+}

@@ -53,6 +53,7 @@ var _ = register(&Protocol{
 	Servers: []string{"INN"},
 	Sibling: "nntp",
 	Lines:   true,
+	Note:    greetsInside,
 })
 
 // greetsLikeNNTP recognises the two greetings that let a client in (RFC 3977, 5.1.1).

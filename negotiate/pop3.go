@@ -52,6 +52,7 @@ var _ = register(&Protocol{
 	Servers: []string{"Dovecot"},
 	Sibling: "pop3",
 	Lines:   true,
+	Note:    greetsInside + " A stamp in it is good for APOP.",
 })
 
 // greetsLikePOP3 recognises a positive greeting; -ERR alone would say too little.

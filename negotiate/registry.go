@@ -22,6 +22,9 @@ const (
 
 var protocols []*Protocol
 
+// greetsInside is what there is to know of a server that greets like its sibling in the clear.
+const greetsInside = "The server greets inside TLS, and the greeting reaches the user."
+
 // register adds a protocol to the registry; a name that is taken is a mistake in the
 // program.
 func register(p *Protocol) *Protocol {

@@ -62,6 +62,7 @@ var _ = register(&Protocol{
 	Servers: []string{"Postfix"},
 	Sibling: "submission",
 	Lines:   true,
+	Note:    greetsInside,
 })
 
 var smtpRemarks = []Remark{

@@ -8,5 +8,6 @@ var implicitTLS = register(&Protocol{
 	Title:   "TLS from the first byte",
 	Port:    443,
 	Specs:   []string{"RFC 8446"},
+	Note:    "Who begins is up to what is spoken inside: all that the server sends reaches the user.",
 	Servers: []string{"OpenSSL", "GnuTLS"},
 })

@@ -72,7 +72,7 @@ var _ = register(&Protocol{
 	Servers: []string{"Prosody"},
 	Sibling: "xmpp",
 	Names:   ServiceDomain,
-	Note:    xmppDomainNote,
+	Note:    "The client begins, with the header of a stream. " + xmppDomainNote,
 })
 
 var _ = register(&Protocol{
@@ -86,7 +86,7 @@ var _ = register(&Protocol{
 	Servers: []string{"Prosody"},
 	Sibling: "xmpp-server",
 	Names:   ServiceDomain,
-	Note:    xmppDomainNote,
+	Note:    "The client begins, with the header of a stream. " + xmppDomainNote,
 })
 
 var xmppRemarks = []Remark{
