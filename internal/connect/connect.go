@@ -443,8 +443,11 @@ func (t Target) handshakeError(ctx context.Context, settings *trust.Config, err 
 		e.Hint = t.portHint()
 	case isClosed(err):
 		e.Err = ErrClosed
-		if e.Hint = t.portHint(); trust.Refused(ctx) {
+		switch e.Hint = t.portHint(); {
+		case trust.Refused(ctx):
 			e.Hint = trust.RequestedHint(err, e.Hint)
+		case e.Hint == "":
+			e.Hint = settings.ClosedHint()
 		}
 	case trust.IsVersion(err) && t.Protocol.MinVersion != 0:
 		e.Hint = fmt.Sprintf("%s is for %s and newer: the server has to allow it", t.Protocol.Name, tls.VersionName(t.Protocol.MinVersion))

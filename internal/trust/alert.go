@@ -78,6 +78,16 @@ func (c *Config) HandshakeHint(err error) string {
 	return hint
 }
 
+// ClosedHint is for a server that closes the connection in the handshake without an alert, as some do at
+// an offer that is newer than they are, or larger than they expect.
+func (c *Config) ClosedHint() string {
+	hint := "an old server may do so at what it does not know: " + allLegacy + "--tls-max 1.2 and --groups X25519 make the offer smaller; or it has enough connections"
+	if c.old {
+		hint = strings.Replace(hint, allLegacy, "", 1)
+	}
+	return hint
+}
+
 // HandshakeHint says what an alert from the server means, or what crypto/tls does not accept, and what to
 // try, for the error of a handshake, or of a read behind it: with TLS 1.3 a server refuses a client's
 // certificate only then. It returns "" if nothing is known.
