@@ -67,8 +67,8 @@ var rsaKey = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.Genera
 
 // writeTLS gives the server a certificate with an RSA key in place of the one with ECDSA, and writes
 // what its options may name: OCSP responses on it (good.ocsp, revoked.ocsp, old.ocsp), and certificates
-// for clients with their keys, of the server's own authority (client.pem, client.key) and of another
-// (stranger.pem, stranger.key).
+// for clients with their keys, of the server's own authority (client.pem, client.key; outdated.pem,
+// outdated.key) and of another (stranger.pem, stranger.key).
 func (s *Server) writeTLS() error {
 	key, err := rsaKey()
 	if err != nil {
@@ -88,6 +88,12 @@ func (s *Server) writeTLS() error {
 	if err != nil {
 		return err
 	}
+	outdated, err := s.CA.Issue([]string{"outdated"}, func(c *x509.Certificate) {
+		c.NotBefore, c.NotAfter = c.NotBefore.AddDate(0, 0, -9), c.NotAfter.AddDate(0, 0, -9)
+	})
+	if err != nil {
+		return err
+	}
 	stranger, err := other.Issue([]string{"stranger"}, nil)
 	if err != nil {
 		return err
@@ -95,7 +101,7 @@ func (s *Server) writeTLS() error {
 	for _, file := range []struct {
 		cert, key string
 		pair      tls.Certificate
-	}{{"cert.pem", "key.pem", pair}, {"client.pem", "client.key", client}, {"stranger.pem", "stranger.key", stranger}} {
+	}{{"cert.pem", "key.pem", pair}, {"client.pem", "client.key", client}, {"outdated.pem", "outdated.key", outdated}, {"stranger.pem", "stranger.key", stranger}} {
 		cert, key, err := testca.EncodePEM(file.pair)
 		if err != nil {
 			return err

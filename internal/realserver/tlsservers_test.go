@@ -23,6 +23,7 @@ type tlsClient struct {
 const (
 	clientCert   = "--x509certfile $DIR/client.pem --x509keyfile $DIR/client.key"
 	strangerCert = "--x509certfile $DIR/stranger.pem --x509keyfile $DIR/stranger.key"
+	outdatedCert = "--x509certfile $DIR/outdated.pem --x509keyfile $DIR/outdated.key"
 	wantsClient  = "-Verify 1 -verify_return_error -CAfile $DIR/ca.pem "
 	gnutlsClient = " --require-client-cert --verify-client-cert --x509cafile $DIR/ca.pem"
 	hintNone     = "the server asked for a certificate, and there was none to give: --x509certfile FILE --x509keyfile FILE"
@@ -77,11 +78,13 @@ var tlsServers = []struct {
 		{"", 5, []string{"certificate required", "the server wants a certificate; give the server a certificate that it accepts: --x509certfile FILE"}, ""},
 		{clientCert, 0, []string{"TLS 1.3, "}, ""},
 		{strangerCert, 5, []string{"unknown certificate authority", "does not know the authority of the client's certificate"}, ""},
+		{outdatedCert, 5, []string{"expired certificate", "the client's certificate has expired, the server says"}, ""},
 	}},
 	{"client certificate with TLS 1.2", wantsClient + "-tls1_2", []tlsClient{
 		{"", 5, []string{"handshake failure", hintNone}, ""},
 		{clientCert, 0, []string{"TLS 1.2, "}, ""},
 		{strangerCert, 5, []string{"unknown certificate authority", "does not know the authority of the client's certificate"}, ""},
+		{outdatedCert, 5, []string{"expired certificate", "the client's certificate has expired, the server says"}, ""},
 	}},
 	{"staple", "-status_file $DIR/good.ocsp", []tlsClient{{"", 0, nil, ""}, {"--ocsp", 0, nil, ""}}},
 	{"staple that revokes", "-status_file $DIR/revoked.ocsp", []tlsClient{
