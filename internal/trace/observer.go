@@ -161,7 +161,7 @@ func (t *Trace) ByHand(conn net.Conn) net.Conn {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.byHand = true
+	t.manual, t.byHand = true, true
 	return &byHand{conn, t}
 }
 

@@ -37,6 +37,7 @@ type Trace struct {
 	start  time.Time
 	err    error // the first of writing
 	inside bool  // what is said now is said inside TLS
+	manual bool  // the cleartext part is done by hand
 	byHand bool  // what is said now is said in the clear, by hand
 	shaken bool  // the handshake is done
 	closed bool  // by this side
@@ -67,10 +68,33 @@ func (t *Trace) Failure(err error) {
 	var failed *connect.Error
 	switch {
 	case errors.As(err, &failed):
-		t.Note("failed: %s: %s", failed.Step, connect.Reason(failed.Err))
+		t.Note("failed: %s: %s", failed.Step, t.reason(failed))
 	case err != nil:
 		t.Note("%s", quote.Escape(err.Error()))
 	}
+}
+
+// reason is why something failed, without what was said by hand or inside TLS, which errors quote.
+func (t *Trace) reason(failed *connect.Error) string {
+	if t == nil {
+		return ""
+	}
+	t.mu.Lock()
+	manual, inside := t.manual, t.inside
+	t.mu.Unlock()
+	var cleartext *negotiate.CleartextError
+	switch {
+	case manual && errors.As(failed, &cleartext):
+		return fmt.Sprintf("cleartext where TLS is due, %d bytes", len(cleartext.Text))
+	case !inside || failed.Status() != connect.StatusNoUpgrade:
+		return connect.Reason(failed.Err)
+	}
+	for _, known := range []error{negotiate.ErrNotOffered, negotiate.ErrRefused, negotiate.ErrUnexpected, negotiate.ErrTooLong, negotiate.ErrClosed, negotiate.ErrSilent} {
+		if errors.Is(failed, known) {
+			return known.Error()
+		}
+	}
+	return "the rest of the upgrade, inside TLS"
 }
 
 // End writes the exit status, and closes the file. It returns the first error of writing.

@@ -57,6 +57,31 @@ func TestSecretsAreMasked(t *testing.T) {
 	}
 }
 
+// Errors quote what was said.
+func TestErrorsAreMasked(t *testing.T) {
+	cleartext := &connect.Error{Step: connect.Upgrade, Err: &negotiate.CleartextError{Text: []byte("sesame"), Upgraded: true}}
+	answer := &connect.Error{Step: connect.Upgrade, Err: negotiate.Refused("sesame")}
+	cut := &connect.Error{Step: connect.Transfer, Err: errors.New("cut")}
+	for _, test := range []struct {
+		manual, inside bool
+		err            error
+		want           string
+	}{
+		{false, false, answer, `upgrade: server refuses: "sesame"`},
+		{false, true, answer, "upgrade: server refuses"},
+		{true, false, cleartext, "upgrade: cleartext where TLS is due, 6 bytes"},
+		{false, true, cut, "session: cut"},
+		{false, true, &connect.Error{Step: connect.Upgrade, Err: errors.New("sesame")}, "upgrade: the rest of the upgrade, inside TLS"},
+	} {
+		tr, p := begin()
+		tr.manual, tr.inside = test.manual, test.inside
+		tr.Failure(test.err)
+		if got := p.String(); !strings.HasSuffix(got, " -- failed: "+test.want+"\n") {
+			t.Errorf("%q, wanted %q", got, test.want)
+		}
+	}
+}
+
 // Records that follow each other are one line, and a long session's lines are few.
 func TestRuns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
