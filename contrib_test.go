@@ -17,17 +17,9 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v2"
-)
 
-// tool finds a program that a test wants, or skips the test.
-func tool(t *testing.T, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		t.Skip(name + " is not installed")
-	}
-	return path
-}
+	"tlsup/internal/realserver"
+)
 
 // tunnelPlanOf reads a command line of the tunnel, without the program's name.
 func tunnelPlanOf(args []string) (*tunnelPlan, error) {
@@ -108,7 +100,7 @@ func TestContribPlist(t *testing.T) {
 
 // TestContribUnits: systemd finds no fault with the units.
 func TestContribUnits(t *testing.T) {
-	analyze := tool(t, "systemd-analyze")
+	analyze := realserver.Tool(t, "systemd-analyze")
 	program, err := exec.LookPath("tlsup")
 	if err != nil {
 		t.Fatal(err)
@@ -131,7 +123,7 @@ func TestContribUnits(t *testing.T) {
 // TestContribHAProxy: HAProxy takes its file, and with it leads clients to a tunnel, which is told who
 // they are.
 func TestContribHAProxy(t *testing.T) {
-	haproxy := tool(t, "haproxy")
+	haproxy := realserver.Tool(t, "haproxy")
 	text := readDoc(t, "contrib/haproxy/haproxy.cfg")
 	if out, err := exec.Command(haproxy, "-c", "-f", "contrib/haproxy/haproxy.cfg").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)

@@ -23,6 +23,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"tlsup/internal/realserver"
 	"tlsup/internal/testca"
 	"tlsup/internal/testserver"
 	"tlsup/negotiate"
@@ -414,13 +415,7 @@ func TestDocExitStatuses(t *testing.T) {
 }
 
 func TestManualLint(t *testing.T) {
-	mandoc, err := exec.LookPath("mandoc")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("mandoc is not installed")
-		}
-		t.Skip("the manual is not checked: mandoc is not installed")
-	}
+	mandoc := realserver.Tool(t, "mandoc")
 	out, _ := exec.Command(mandoc, "-Tlint", "-W", "style", manualFile).CombinedOutput()
 	for _, line := range strings.Split(string(out), "\n") {
 		// Which other manuals are installed is no matter of this one.
@@ -669,7 +664,7 @@ func TestReadmeLinks(t *testing.T) {
 func TestReadmeMake(t *testing.T) {
 	makefile, err := os.ReadFile("Makefile")
 	if err != nil {
-		t.Skip("the README's make test is not checked: ", err)
+		t.Fatal(err)
 	}
 	if !strings.Contains("\n"+string(makefile), "\ntest:") {
 		t.Error("the Makefile has no target test")

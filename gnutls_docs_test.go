@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"tlsup/internal/gnutls"
+	"tlsup/internal/realserver"
 )
 
 const gnutlsManual = "man/tlsup-gnutls-cli.1"
@@ -117,10 +118,7 @@ func gnutlsWords() []string {
 
 // TestGnutlsManualLint checks the form of the page.
 func TestGnutlsManualLint(t *testing.T) {
-	mandoc, err := exec.LookPath("mandoc")
-	if err != nil {
-		t.Skip("mandoc is not installed")
-	}
+	mandoc := realserver.Tool(t, "mandoc")
 	out, _ := exec.Command(mandoc, "-Tlint", "-W", "style", gnutlsManual).CombinedOutput()
 	for _, line := range strings.Split(string(out), "\n") {
 		if strings.Contains(line, gnutlsManual+":") && !strings.Contains(line, "referenced manual not found") {

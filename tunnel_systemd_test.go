@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"tlsup/internal/realserver"
 	"tlsup/internal/testserver"
 )
 
@@ -139,10 +140,7 @@ func TestSocketActivation(t *testing.T) {
 
 // TestActivate has systemd's own tool hand over a socket.
 func TestActivate(t *testing.T) {
-	activate, err := exec.LookPath("systemd-socket-activate")
-	if err != nil {
-		t.Skip("systemd-socket-activate is not installed")
-	}
+	activate := realserver.Tool(t, "systemd-socket-activate")
 	imap, trusted := serverFor(t, "imap")
 	path := filepath.Join(t.TempDir(), "s")
 	tlsup, err := exec.LookPath("tlsup")

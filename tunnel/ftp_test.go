@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -391,8 +392,11 @@ func TestFTPStranger(t *testing.T) {
 	l, addr := f.passive(f.peer.ca)
 	dialer := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.MustParseAddrPort("127.0.0.2:0"))}
 	stranger, err := dialer.Dial("tcp", addr)
-	if err != nil {
+	if err != nil && runtime.GOOS != "linux" {
 		t.Skip(err) // not every system has the whole network
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 	defer stranger.Close()
 	stranger.SetDeadline(time.Now().Add(limit))

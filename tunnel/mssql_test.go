@@ -15,6 +15,7 @@ import (
 	mssql "github.com/microsoft/go-mssqldb"
 	"github.com/microsoft/go-mssqldb/msdsn"
 
+	"tlsup/internal/realserver"
 	"tlsup/internal/testserver"
 )
 
@@ -58,7 +59,7 @@ func TestMSSQLClient(t *testing.T) {
 
 // TestFreeTDS does the same with FreeTDS' client, in each version of the protocol.
 func TestFreeTDS(t *testing.T) {
-	tsql := program(t, "tsql")
+	tsql := realserver.Tool(t, "tsql")
 	b := start(t, to(t, "mssql", serve(t, "mssql")), nil)
 	_, port, err := net.SplitHostPort(b.addr)
 	if err != nil {
@@ -90,7 +91,7 @@ func TestFreeTDS(t *testing.T) {
 
 // TestMSSQLRaw has openssl lead the handshake, in packets that it knows nothing of.
 func TestMSSQLRaw(t *testing.T) {
-	openssl := program(t, "openssl")
+	openssl := realserver.Tool(t, "openssl")
 	s := serve(t, "mssql")
 	pair := to(t, "mssql", s)
 	pair.Raw = true
@@ -136,14 +137,4 @@ func TestMSSQLRaw(t *testing.T) {
 			t.Errorf("log: %v", line)
 		}
 	}
-}
-
-// program finds a program of another make, or skips the test.
-func program(t *testing.T, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		t.Skipf("%s is not installed", name)
-	}
-	return path
 }

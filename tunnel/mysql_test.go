@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
+	"tlsup/internal/realserver"
 	"tlsup/internal/testserver"
 )
 
@@ -91,7 +92,7 @@ func TestMySQLAtOnce(t *testing.T) {
 // TestMySQLProgram does the same with MariaDB's client, whose login packet may be for another plugin
 // than the server's first packet or the account.
 func TestMySQLProgram(t *testing.T) {
-	mariadb := program(t, "mariadb")
+	mariadb := realserver.Tool(t, "mariadb")
 	onPort, onSocket := mysqlTunnels(t)
 	_, port, err := net.SplitHostPort(onPort.addr)
 	if err != nil {

@@ -129,7 +129,7 @@ func gitSendEmail(t *testing.T, s *Server) {
 		key, value, _ := strings.Cut(setting, "=")
 		env = append(env, fmt.Sprintf("GIT_CONFIG_KEY_%d=%s", i, key), fmt.Sprintf("GIT_CONFIG_VALUE_%d=%s", i, value))
 	}
-	clientPath(t, "git", "")
+	Tool(t, "git")
 	client(t, env, "", "", "sh", "-c", "cd "+dir+" && "+command).must(t, 0, "Result: 250")
 }
 
@@ -189,7 +189,7 @@ func muttOnStdio(t *testing.T, s *Server) {
 	if err := os.WriteFile(file, []byte(rc), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), clientPath(t, "mutt", ""), "-n", "-F", file, "-f", "imap://"+strings.ReplaceAll(User, "@", "%40")+"@"+Host+"/INBOX")
+	cmd := exec.CommandContext(t.Context(), Tool(t, "mutt"), "-n", "-F", file, "-f", "imap://"+strings.ReplaceAll(User, "@", "%40")+"@"+Host+"/INBOX")
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "HOME=" + dir, "TERM=vt100"}
 	screen, err := pty.Start(cmd)
 	if err != nil {
@@ -222,7 +222,7 @@ func inetd(t *testing.T, s *Server) {
 	if err := os.WriteFile(conf, []byte(line), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(clientPath(t, "inetd", ""), "-i", conf) // in the foreground
+	cmd := exec.Command(Tool(t, "inetd"), "-i", conf) // in the foreground
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -301,7 +301,7 @@ func TestIRCClient(t *testing.T) {
 	t.Parallel()
 	s := InspIRCd(t)
 	tu := tunnelTo(t, s, "irc", "0")
-	cmd := exec.CommandContext(t.Context(), clientPath(t, "sic", ""), "-h", "127.0.0.1", "-p", tu.port(), "-n", "sicuser")
+	cmd := exec.CommandContext(t.Context(), Tool(t, "sic"), "-h", "127.0.0.1", "-p", tu.port(), "-n", "sicuser")
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

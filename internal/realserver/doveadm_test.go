@@ -30,10 +30,7 @@ func TestDoveadm(t *testing.T) {
 		tlsup(t, "", s.target("doveadm")).must(t, 6, "", s.Addr("doveadm")+": verify: ", "throwaway authority")
 	})
 	t.Run("tunnel", func(t *testing.T) {
-		client, err := lookPath("doveadm", "")
-		if err != nil {
-			t.Skip("doveadm is not installed")
-		}
+		client := Tool(t, "doveadm")
 		tu := tunnelTo(t, s, "doveadm", "0")
 		out, err := exec.CommandContext(t.Context(), client, "-c", s.path("dovecot.conf"), "mailbox", "list", "-S", tu.addr, "-u", User).CombinedOutput()
 		if err != nil || !strings.Contains(string(out), "INBOX") {

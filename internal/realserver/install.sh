@@ -10,7 +10,7 @@ apart="cyrus-imapd cyrus-pop3d cyrus-nntpd cyrus-murder cyrus-replication" # exc
 modules="github.com/nats-io/nats-server/v2@v2.11.9" # newer than Debian's, which knows no TLS from the first byte
 unpacked="proftpd-core proftpd-mod-crypto" # Debian allows no FTP server beside vsftpd: these are not installed
 clients="curl fetchmail freetds-bin git-email isync ldap-utils libnbd-bin libnews-nntpclient-perl lftp msmtp mutt nut-client openbsd-inetd sic sieve-connect sslscan tigervnc-viewer"
-tools="gnutls-bin krb5-user mandoc ncat openssl sasl2-bin socat stunnel4 tmux"
+tools="gnutls-bin krb5-user mandoc ncat openssl sasl2-bin socat stunnel4 systemd tmux"
 units="postfix dovecot prosody postgresql mariadb slapd nut-server nats-server xrdp xrdp-sesman vsftpd inn2 inspircd cups quasselcore mosquitto redis-server unbound nsd squid tinyproxy danted haproxy inetd cyrus-imapd krb5-kdc shishi-kdc munin-node stunnel4"
 
 if ! command -v apt-get >/dev/null; then

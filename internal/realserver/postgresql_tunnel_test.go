@@ -155,7 +155,7 @@ func sleeping(t *testing.T, tu *tunnelling, application string) {
 
 // postgresqlInterrupt interrupts psql, which has the server cancel its query.
 func postgresqlInterrupt(t *testing.T, tu *tunnelling) {
-	cmd := exec.Command(clientPath(t, "psql", postgresql.dir), "-XAtq", "-c", "SELECT pg_sleep(600)", postgresqlDSN(tu, "scram", "application_name=interrupted"))
+	cmd := exec.Command(tool(t, "psql", postgresql.dir), "-XAtq", "-c", "SELECT pg_sleep(600)", postgresqlDSN(tu, "scram", "application_name=interrupted"))
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "PGPASSWORD=" + Password, "HOME=" + t.TempDir()}
 	var said strings.Builder
 	cmd.Stderr = &said

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -105,6 +106,27 @@ func (p program) find(t testing.TB) string {
 		t.Fatal(message)
 	}
 	t.Skip(message)
+	return ""
+}
+
+// Tool returns the file of a program of another make that a test runs. Where it is missing the test is
+// skipped; in CI, where install.sh has installed all of them, it fails.
+func Tool(t testing.TB, name string) string {
+	t.Helper()
+	return tool(t, name, "")
+}
+
+// tool is Tool for one that may also be where the pattern says.
+func tool(t testing.TB, name, pattern string) string {
+	t.Helper()
+	path, err := lookPath(name, pattern)
+	if err == nil {
+		return path
+	}
+	if os.Getenv("CI") == "true" && runtime.GOOS == "linux" {
+		t.Fatalf("%s is not installed", name)
+	}
+	t.Skipf("not tried: %s is not installed", name)
 	return ""
 }
 

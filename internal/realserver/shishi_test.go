@@ -48,10 +48,7 @@ func TestShishi(t *testing.T) {
 // kinit asks for a ticket as somebody who does not exist.
 func kinit(t *testing.T, addr, want string) {
 	t.Helper()
-	binary, err := exec.LookPath("kinit")
-	if err != nil {
-		t.Skip("kinit is not installed")
-	}
+	binary := Tool(t, "kinit")
 	dir := t.TempDir()
 	conf := filepath.Join(dir, "krb5.conf")
 	if err := os.WriteFile(conf, []byte(kerberosClientConf(addr)), 0o600); err != nil {

@@ -137,7 +137,7 @@ func client(t *testing.T, env []string, stdin, dir, name string, args ...string)
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*limit)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, clientPath(t, name, dir), args...)
+	cmd := exec.CommandContext(ctx, tool(t, name, dir), args...)
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "HOME=" + t.TempDir()}, env...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &stdout, &stderr
@@ -145,19 +145,6 @@ func client(t *testing.T, env []string, stdin, dir, name string, args ...string)
 		t.Fatal(err)
 	}
 	return result{name: name, args: args, status: cmd.ProcessState.ExitCode(), stdout: stdout.String(), stderr: stderr.String()}
-}
-
-// clientPath finds a client.
-func clientPath(t *testing.T, name, dir string) string {
-	t.Helper()
-	path, err := lookPath(name, dir)
-	if err != nil && os.Getenv("CI") == "true" {
-		t.Fatalf("%s is not installed", name)
-	}
-	if err != nil {
-		t.Skipf("not tried behind the tunnel: %s is not installed", name)
-	}
-	return path
 }
 
 // randomRows writes lines to a file, and returns them: a number, a tab, and text that compresses badly.

@@ -23,7 +23,7 @@ func viewer(t *testing.T, desktop *Server, passwordFile, addr, until string) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, clientPath(t, "xtigervncviewer", ""), "-Log", "*:stderr:100", "-AlertOnFatalError=0",
+	cmd := exec.CommandContext(ctx, Tool(t, "xtigervncviewer"), "-Log", "*:stderr:100", "-AlertOnFatalError=0",
 		"-SecurityTypes", "None,VncAuth", "-passwd", passwordFile, host+"::"+port)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "HOME=" + t.TempDir(), "DISPLAY=:" + strconv.Itoa(desktop.Ports["vnc"])}
 	stderr, err := cmd.StderrPipe()
@@ -48,7 +48,7 @@ func viewer(t *testing.T, desktop *Server, passwordFile, addr, until string) {
 // TestVNCViewer has TigerVNC's viewer show a desktop, with its TLS switched off.
 func TestVNCViewer(t *testing.T) {
 	t.Parallel()
-	clientPath(t, "xtigervncviewer", "")
+	Tool(t, "xtigervncviewer")
 	desktop := VNC(t, "None", "-ac")
 	const shown = "Enabling continuous updates"
 	for _, types := range []string{"X509None,X509Vnc", "X509Vnc"} {

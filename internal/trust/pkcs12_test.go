@@ -12,6 +12,7 @@ import (
 
 	"software.sslmate.com/src/go-pkcs12"
 
+	"tlsup/internal/realserver"
 	"tlsup/internal/testca"
 )
 
@@ -29,18 +30,19 @@ func TestPKCS12(t *testing.T) {
 	}
 	// the certificate is not the first
 	files["other order"] = write(t, "own.p12", must[[]byte](t)(pkcs12.Modern.Encode(own.PrivateKey, between.Cert, []*x509.Certificate{own.Leaf}, "open sesame")))
-	if openssl, err := exec.LookPath("openssl"); err == nil {
+	file := filepath.Join(t.TempDir(), "own.p12")
+	t.Run("made by openssl", func(t *testing.T) {
+		openssl := realserver.Tool(t, "openssl")
 		cert, key, err := testca.EncodePEM(own)
 		if err != nil {
 			t.Fatal(err)
 		}
-		file := filepath.Join(t.TempDir(), "own.p12")
 		in := write(t, "own.pem", append(key, cert...))
 		if out, err := exec.Command(openssl, "pkcs12", "-export", "-in", in, "-out", file, "-passout", "pass:open sesame").CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
 		files["openssl"] = file
-	}
+	})
 	for name, file := range files {
 		asked := 0
 		s := Settings{CAFiles: []string{roots}, CertFile: file, Passphrase: func(f string) ([]byte, error) {
