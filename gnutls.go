@@ -127,7 +127,11 @@ func (g *gnutlsRun) run(ctx context.Context) error {
 	go func() { // until it is waited for, the signal has its usual meaning
 		select {
 		case <-start:
-			cancel(signalError{syscall.SIGALRM})
+			select {
+			case <-armed: // as well, and before
+			default:
+				cancel(signalError{syscall.SIGALRM})
+			}
 		case <-armed:
 		case <-ctx.Done():
 		}
