@@ -54,6 +54,9 @@ var tlsServers = []struct {
 		{"", 5, []string{"protocol version", "--legacy or --tls-min 1.0 allows old ones"}, ""},
 		{"--tls-min 1.0", 0, []string{"TLS 1.0, TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA"}, ""},
 	}},
+	{"new versions", "-groups X25519", []tlsClient{
+		{"--tls-min 1.0 --tls-max 1.1", 5, []string{"internal error", "its security level rules out the old versions: leave out --tls-max; else internal_error: "}, ""},
+	}},
 	{"all versions", "-cipher ALL:@SECLEVEL=0", []tlsClient{
 		{"", 0, []string{"TLS 1.3, "}, ""},
 		{"--tls-min 1.1 --tls-max 1.1", 0, []string{"TLS 1.1, "}, ""},

@@ -16,10 +16,11 @@ const (
 	hintFault      = "this is a fault of the server, or of something between: see the server's log"
 )
 
-// Alerts that are looked for: handshake_failure, protocol_version.
+// Alerts that are looked for: handshake_failure, protocol_version, internal_error.
 const (
-	alertFailure tls.AlertError = 40
-	alertVersion tls.AlertError = 70
+	alertFailure  tls.AlertError = 40
+	alertVersion  tls.AlertError = 70
+	alertInternal tls.AlertError = 80
 )
 
 // alertHints say what an alert of a server means and what to try: those of TLS 1.3 (RFC 8446, 6.2),
@@ -72,8 +73,11 @@ func (c *Config) HandshakeHint(err error) string {
 	if c.old {
 		hint = strings.NewReplacer(allLegacy, "", "--legacy or ", "", hintSHA1, "").Replace(hint)
 	}
-	if code, _ := alertOf(err); code == alertFailure && c.narrowed != nil {
+	switch code, _ := alertOf(err); {
+	case code == alertFailure && c.narrowed != nil:
 		hint = "the offer may be too narrow, leave out " + strings.Join(c.narrowed, " or ") + "; else " + hint
+	case code == alertInternal && c.shared.MaxVersion < tls.VersionTLS12:
+		hint = "OpenSSL says so where its security level rules out the old versions: leave out --tls-max; else " + hint
 	}
 	return hint
 }
