@@ -36,7 +36,7 @@ var _ = register(&Protocol{
 	Title:     "MySQL and MariaDB database",
 	Port:      3306,
 	Specs:     []string{"MySQL Protocol::SSLRequest"},
-	Servers:   []string{"MariaDB"},
+	Servers:   []string{"MariaDB", "go-mysql"},
 	Greets:    true,
 	Recognise: greetsLikeMySQL,
 	Upgrade:   upgradeMySQL,

@@ -8,6 +8,7 @@ set -eu
 servers="postfix dovecot-core dovecot-imapd dovecot-pop3d dovecot-lmtpd prosody postgresql mariadb-server slapd nut-server libnss3-tools qemu-utils nats-server tigervnc-standalone-server xrdp dovecot-managesieved vsftpd inn2 inspircd cups-daemon syncplay-server quassel-core ckermit mosquitto redis-server unbound nsd ldnsutils squid tinyproxy dante-server microsocks haproxy freediameterd freediameter-extensions cyrus-common shishi-kdc krb5-kdc munin-node libnet-ssleay-perl"
 apart="cyrus-imapd cyrus-pop3d cyrus-nntpd cyrus-murder cyrus-replication" # excluded by Dovecot and INN: only unpacked
 modules="github.com/nats-io/nats-server/v2@v2.11.9" # newer than Debian's, which knows no TLS from the first byte
+programs="gomysql" # own ones, each a module in a folder beside this script
 unpacked="proftpd-core proftpd-mod-crypto" # Debian allows no FTP server beside vsftpd: these are not installed
 clients="curl fetchmail freetds-bin git-email isync ldap-utils libnbd-bin libnews-nntpclient-perl lftp msmtp mutt nut-client openbsd-inetd sic sieve-connect sslscan tigervnc-viewer"
 tools="gnutls-bin krb5-user mandoc ncat openssl sasl2-bin socat stunnel4 systemd tmux"
@@ -57,8 +58,9 @@ rm -r "$packages"
 
 if command -v go >/dev/null; then
 	for module in $modules; do GOBIN="$cache" go install "$module"; done
+	for program in $programs; do go build -C "$(dirname "$0")/$program" -buildvcs=false -o "$cache/$program" .; done
 else
-	echo "install.sh: no go here, which builds: $modules" >&2
+	echo "install.sh: no go here, which builds: $modules $programs" >&2
 fi
 
 # Nor is it to start with the machine, unless it was there before.

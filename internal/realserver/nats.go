@@ -49,16 +49,23 @@ func builtDir() string {
 	return filepath.Join(cache, "tlsup")
 }
 
-// configureNATSFirst copies the program as well: others can't look into root's home.
-func configureNATSFirst(s *Server, binary string, settings []string) (*exec.Cmd, error) {
+// copyBuilt copies a program that was built to where the server's user can run it: others can't look
+// into root's home.
+func (s *Server) copyBuilt(binary string) (string, error) {
 	program, err := os.ReadFile(binary)
+	if err != nil {
+		return "", err
+	}
+	place := s.path(filepath.Base(binary))
+	return place, os.WriteFile(place, program, 0o755)
+}
+
+func configureNATSFirst(s *Server, binary string, settings []string) (*exec.Cmd, error) {
+	binary, err := s.copyBuilt(binary)
 	if err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(s.path(nats.binary), program, 0o755); err != nil {
-		return nil, err
-	}
-	return configureNATS(s, s.path(nats.binary), []string{NATSNoTLS, fmt.Sprintf(
+	return configureNATS(s, binary, []string{NATSNoTLS, fmt.Sprintf(
 		"tls { cert_file: %q, key_file: %q, handshake_first: %s }", s.path("cert.pem"), s.path("key.pem"), settings[0])})
 }
 

@@ -86,7 +86,7 @@ type program struct {
 	configure func(s *Server, binary string, settings []string) (*exec.Cmd, error)
 }
 
-var programs = []program{postfix, dovecot, doveadm, pigeonhole, prosody, postgresql, mariadb, slapd, upsd, qemuNBD, nats, natsFirst, tigerVNC, vsftpd, proFTPD, inn, inspircd, cups, xrdp, syncplay, quassel, kermit, freeDiameter, cyrus, shishi, mitKerberos, munin, mosquitto, redis, unbound, nsd, ldns, squid, tinyproxy, dante, microsocks, haproxy, openssl, responder, gnutls}
+var programs = []program{postfix, dovecot, doveadm, pigeonhole, prosody, postgresql, mariadb, goMySQL, slapd, upsd, qemuNBD, nats, natsFirst, tigerVNC, vsftpd, proFTPD, inn, inspircd, cups, xrdp, syncplay, quassel, kermit, freeDiameter, cyrus, shishi, mitKerberos, munin, mosquitto, redis, unbound, nsd, ldns, squid, tinyproxy, dante, microsocks, haproxy, openssl, responder, gnutls}
 
 // find returns the program's file. Where it is missing the test is skipped, and the
 // message names the schemes that are not tried; in CI the test fails.
