@@ -190,3 +190,21 @@ func allocated(f func()) int {
 	metrics.Read(sample)
 	return int(sample[0].Value.Uint64() - before)
 }
+
+// fuzzLocal feeds a local client's bytes to a protocol's upgrade, and the answers of a server that
+// consents, and returns what became of it. Whatever they are, it returns, within the bounds.
+func fuzzLocal(t *testing.T, name string, said, answers []byte) (server *scripted, err error) {
+	t.Helper()
+	var local *scriptedClient
+	checkMemory(t, func() {
+		local, server = &scriptedClient{scripted{said: said}}, &scripted{said: answers}
+		_, err = Client(context.Background(), server, Find(name), &Options{Host: "127.0.0.1", Local: &Local{Conn: local}})
+	})
+	if local.read > MaxBytes {
+		t.Errorf("read %d bytes", local.read)
+	}
+	if err != nil && !errors.As(err, new(*Error)) {
+		t.Errorf("error %v is a %T", err, err)
+	}
+	return server, err
+}

@@ -1,9 +1,11 @@
 package negotiate
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -111,4 +113,47 @@ func TestSyncplayLead(t *testing.T) {
 	if _, _, err := tu.lead(); !errors.As(err, new(*LocalError)) {
 		t.Errorf("half a line: %v", err)
 	}
+}
+
+// FuzzSyncplayClient feeds a client's bytes to the lead. Whatever they are, the server gets all of them
+// but for wishes for TLS, each of which is answered.
+func FuzzSyncplayClient(f *testing.F) {
+	f.Add([]byte(`{"TLS": {"startTLS": "send"}}` + "\r\n" + `{"Hello": {"username": "demo"}}` + "\r\n"))
+	f.Add([]byte(`{"TLS": {"startTLS": "send"}, "TLS": {"startTLS": "x"}}` + "\n\n"))
+	f.Fuzz(func(t *testing.T, said []byte) {
+		const no = `{"TLS": {"startTLS": "false"}}` + "\r\n"
+		var local *scriptedClient
+		var l *Local
+		var err error
+		checkMemory(t, func() {
+			local = &scriptedClient{scripted{said: said}}
+			l = &Local{Conn: local, client: newConn(local, nil).forLocal()}
+			err = leadSyncplay(l, nil)
+		})
+		if local.read > MaxBytes || len(local.sent) > MaxLines*len(no) || strings.ReplaceAll(string(local.sent), no, "") != "" {
+			t.Errorf("of %d bytes the client is told %q", local.read, local.sent)
+		}
+		if wishes := bytes.Count(said[:local.read-len(l.client.rest())], []byte("\n")); err == nil && wishes != len(local.sent)/len(no) {
+			t.Errorf("%d lines are kept from the server, %d answered", wishes, len(local.sent)/len(no))
+		}
+	})
+}
+
+// FuzzClearClient has a client say something that may be TLS, in pieces: it reaches the server as it
+// came, or not at all.
+func FuzzClearClient(f *testing.F) {
+	f.Add([]byte("\x16\x03\x01\x00\xc4\x01"), uint8(0))
+	f.Add([]byte("\x16\x03 hello"), uint8(2))
+	f.Add([]byte("EHLO x\r\n"), uint8(1))
+	f.Fuzz(func(t *testing.T, said []byte, size uint8) {
+		got, err := io.ReadAll(&clearConn{Conn: readerConn{Reader: &inPieces{slices.Clone(said), int(size) + 1}}})
+		switch {
+		case looksLikeTLS(said):
+			if len(got) > 0 || !errors.Is(err, ErrTLS) {
+				t.Errorf("%q: %q, %v", said, got, err)
+			}
+		case err != nil || !bytes.Equal(got, said):
+			t.Errorf("%q becomes %q, %v", said, got, err)
+		}
+	})
 }

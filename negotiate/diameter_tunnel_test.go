@@ -2,6 +2,7 @@ package negotiate
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"io"
 	"net"
@@ -115,4 +116,38 @@ func TestDiameterLeadFails(t *testing.T) {
 			t.Errorf("%+v: error %v", o, err)
 		}
 	}
+}
+
+// FuzzDiameterClient feeds a client's bytes to the upgrade. Whatever they are, the server is asked for
+// TLS once, in a message that is whole, or for nothing.
+func FuzzDiameterClient(f *testing.F) {
+	peer := diameterTestOf("peer.example.org")
+	f.Add([]byte(diameterTest(diameterRequest, peer, diameterTestVendor, diameterTestRelay)))
+	f.Add([]byte(diameterTest(diameterRequest, diameterTestNone, peer, diameterTestTLS)))
+	f.Add([]byte("\x01\x00\x40\x04\x80\x00\x01\x01"))
+	answer := []byte(diameterTest(0, diameterTestSuccess, diameterTestOf("aaa.example.org"), diameterTestTLS))
+	f.Fuzz(func(t *testing.T, said []byte) {
+		server, err := fuzzLocal(t, "diameter", said, answer)
+		if len(server.sent) == 0 {
+			if err == nil {
+				t.Error("TLS without a request for it")
+			}
+			return
+		}
+		offers := 0
+		for avps := server.sent[diameterHeader:]; len(avps) > 0; {
+			code, flags, data, rest, ok := nextAVP(avps)
+			if !ok {
+				t.Fatalf("the server is sent %q", server.sent)
+			}
+			if avps = rest; code == avpInbandSecurityID && flags&avpVendor == 0 {
+				if offers++; string(data) != string(diameterWord(diameterTLS)) {
+					t.Errorf("the server is offered %q", data)
+				}
+			}
+		}
+		if length := int(binary.BigEndian.Uint32(server.sent) & 0xffffff); length != len(server.sent) || offers != 1 {
+			t.Errorf("%d bytes, of %d, with %d offers", len(server.sent), length, offers)
+		}
+	})
 }

@@ -3,6 +3,7 @@ package negotiate
 import (
 	"errors"
 	"io"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -80,4 +81,19 @@ func TestDoveadmLead(t *testing.T) {
 			}
 		})
 	}
+}
+
+// FuzzDoveadmClient feeds a client's bytes to the upgrade. Whatever they are, the server hears of a
+// version, or of nothing.
+func FuzzDoveadmClient(f *testing.F) {
+	f.Add([]byte("VERSION\tdoveadm-server\t1\t2\nPLAIN\tx\n"))
+	f.Add([]byte("VERSION\tdoveadm-server\t1\t999999\r\n"))
+	f.Add([]byte("EHLO x\r\n"))
+	hears := regexp.MustCompile(`^VERSION\tdoveadm-server\t1\t[0-9]{1,6}\n(STARTTLS\n)?$`)
+	f.Fuzz(func(t *testing.T, said []byte) {
+		server, err := fuzzLocal(t, "doveadm", said, []byte("VERSION\tdoveadm-client\t1\t3\n-\n"))
+		if sent := string(server.sent); sent == "" && err == nil || sent != "" && !hears.MatchString(sent) {
+			t.Errorf("the server is sent %q, %v", sent, err)
+		}
+	})
 }

@@ -1,6 +1,7 @@
 package negotiate
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"io"
@@ -114,6 +115,29 @@ func FuzzTDSPacket(f *testing.F) {
 			if m := tdsPacket(data[:i]); m != 0 && m != n {
 				t.Errorf("%q: %d, but %d of the first %d", data, n, m, i)
 			}
+		}
+	})
+}
+
+// FuzzMuninCommand cuts what a client says: each command ends in its line end, wherever it is cut.
+func FuzzMuninCommand(f *testing.F) {
+	f.Add([]byte("list\nquit\n"))
+	f.Add([]byte("\n\nfetch x"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		for len(data) > 0 {
+			n := muninCommand(data)
+			if n < -1 || n > len(data) || n == -1 && len(data) <= MaxBytes || n > 0 && bytes.IndexByte(data, '\n') != n-1 {
+				t.Fatalf("%q: %d", data, n)
+			}
+			if n <= 0 {
+				break
+			}
+			for i := range n {
+				if m := muninCommand(data[:i]); m != 0 && m != -1 {
+					t.Fatalf("%q: %d, but %d of the first %d", data, n, m, i)
+				}
+			}
+			data = data[n:]
 		}
 	})
 }

@@ -3,6 +3,7 @@ package tunnel
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"io"
 	"net"
 	"strings"
@@ -138,3 +139,37 @@ func FuzzHeader(f *testing.F) {
 		}
 	})
 }
+
+// FuzzReadHeader: a connection's header names a client, nobody, or is an error of its own, and what is
+// behind it is left.
+func FuzzReadHeader(f *testing.F) {
+	for _, seed := range []string{header(f, 1, "192.0.2.7:1"), header(f, 2, "[2001:db8::7]:1"), local, "PROXY UNKNOWN\r\n", "PROXY TCP4 1 2 3 4\r\n",
+		string(proxyproto.SIGV2) + "\x21\x31\x00\xd8" + strings.Repeat("/", 216), string(proxyproto.SIGV2) + "\x21\x11\x00\x01x"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		r := bytes.NewReader(data)
+		addr, err := readHeader(t.Context(), readingConn{Reader: r})
+		if err != nil && !errors.As(err, new(*headerError)) {
+			t.Errorf("error %v is a %T", err, err)
+		}
+		if err != nil && addr != nil {
+			t.Errorf("%v, and an error: %v", addr, err)
+		}
+		if read := len(data) - r.Len(); read > 16+longestV2 {
+			t.Errorf("read %d bytes", read)
+		}
+		if addr != nil && len(addr.String()) > longestV2 {
+			t.Errorf("an address of %d bytes", len(addr.String()))
+		}
+	})
+}
+
+// readingConn is a connection that is read from alone.
+type readingConn struct {
+	io.Reader
+	net.Conn
+}
+
+func (c readingConn) Read(p []byte) (int, error)      { return c.Reader.Read(p) }
+func (c readingConn) SetReadDeadline(time.Time) error { return nil }
