@@ -283,7 +283,7 @@ func (c *check) expiry() {
 const (
 	leastWait = 150 * time.Millisecond
 	mostWait  = time.Second
-	greetWait = 3 * time.Second // for the timeline, where the server speaks first
+	greetWait = 3 * time.Second // for the timeline, where the server speaks first, and for what it thinks of our certificate
 	mostBytes = 64 << 10        // that are read of what it says
 )
 
@@ -293,7 +293,7 @@ func (c *check) settle(s *connect.Session, t connect.Target, handshake time.Dura
 	wait := min(max(3*handshake, leastWait), mostWait)
 	first := wait
 	greets := c.options.Timeline && greetsInside(s.Protocol)
-	if greets {
+	if greets || c.look.Asked && c.state.Version == tls.VersionTLS13 { // our certificate, or the lack of one, is refused only now
 		first = greetWait
 	}
 	s.SetReadDeadline(time.Now().Add(first))
