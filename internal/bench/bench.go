@@ -25,6 +25,8 @@ type bench struct {
 	Missing  []string // programs that are not installed
 	LeastRSS int64    // what a process that takes next to nothing is counted with here
 	Works    []table
+	Verdicts []verdict
+	Growth   *growth `json:",omitempty"`
 
 	rest    time.Duration // how long connections are idle before their memory is looked at
 	server  *server
@@ -51,8 +53,8 @@ type row struct {
 
 func (r row) ok() bool { return r.NotMeasured == "" && r.Failed == "" && len(r.Samples) > 0 }
 
-// run measures. A client that fails is no error of it; see failures.
-func (b *bench) run(ctx context.Context, only *regexp.Regexp, program string) (err error) {
+// run measures, and how cost grows with the work if that is wanted. A client that fails is no error of it; see failures.
+func (b *bench) run(ctx context.Context, only *regexp.Regexp, program string, grow bool) (err error) {
 	b.System, b.CPUs = runtime.GOOS+"/"+runtime.GOARCH, runtime.NumCPU()
 	b.Clients, b.Missing = installed(ctx)
 	var missing []string
@@ -84,6 +86,11 @@ func (b *bench) run(ctx context.Context, only *regexp.Regexp, program string) (e
 	if len(b.Works) == 0 {
 		return fmt.Errorf("no work matches %q", only)
 	}
+	for i := range b.Works {
+		if err := b.check(ctx, &b.Works[i]); err != nil {
+			return err
+		}
+	}
 	for round := range b.Rounds {
 		fmt.Fprintf(os.Stderr, "round %d of %d\n", round+1, b.Rounds)
 		for i := range b.Works {
@@ -101,7 +108,11 @@ func (b *bench) run(ctx context.Context, only *regexp.Regexp, program string) (e
 	for i := range b.Works {
 		b.Works[i].Ratios = ratios(b.Works[i].Rows)
 	}
-	return nil
+	b.Verdicts = b.verdicts()
+	if grow {
+		b.Growth, err = b.grow(ctx)
+	}
+	return err
 }
 
 // failures returns what clients did not do.
@@ -189,8 +200,34 @@ func (b *bench) round(ctx context.Context, round int, t *table) error {
 	return nil
 }
 
+// check lets everybody send once to a server that looks at what comes; the one that is measured with
+// does not even decrypt it.
+func (b *bench) check(ctx context.Context, t *table) error {
+	w := t.work
+	if !slices.Contains(unchecked, w.service) {
+		return nil
+	}
+	w.service += checked
+	for i := range t.Rows {
+		r := &t.Rows[i]
+		if r.NotMeasured != "" {
+			continue
+		}
+		if _, err := b.perform(ctx, w, r.Client); ctx.Err() != nil {
+			return context.Cause(ctx)
+		} else if err != nil {
+			r.Failed = err.Error()
+			b.server.forget()
+		}
+	}
+	return nil
+}
+
 // perform lets a program do a work once.
 func (b *bench) perform(ctx context.Context, w work, name string) (sample, error) {
+	if w.pinned {
+		defer pin(b.server.pid)()
+	}
 	if w.tunnel != nil {
 		at := slices.IndexFunc(b.Tunnels, func(f forwarder) bool { return f.Name == name })
 		return b.forward(ctx, w, b.Tunnels[at])

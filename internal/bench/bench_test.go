@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"encoding/xml"
 	"errors"
 	"io"
 	"math"
 	"os"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -139,6 +141,61 @@ tlsup / best peer, in this run (lowest to highest of the rounds); less is better
 	}
 }
 
+// TestTargets: each is for a work and a figure that there are.
+func TestTargets(t *testing.T) {
+	all := slices.Concat(works, tunnelWorks)
+	for _, target := range targets {
+		if !slices.ContainsFunc(all, func(w work) bool { return w.Name == target.Work }) ||
+			!slices.ContainsFunc(figures, func(f figure) bool { return f.Name == target.Figure }) || target.Goal >= target.Must {
+			t.Errorf("%+v", target)
+		}
+	}
+}
+
+func TestVerdicts(t *testing.T) {
+	b := &bench{Works: []table{{work: work{Name: "starttls"}, Rows: []row{
+		{Client: subject, Samples: walls(20, 20)},
+		{Client: "openssl", Samples: walls(10, 10)},
+		{Client: "gnutls-cli", Samples: walls(100, 50)},
+	}}, {work: work{Name: "tunnel-idle-100"}, Rows: []row{{Client: subject, Samples: walls(20)}}}}}
+	b.Verdicts = b.verdicts()
+	var out strings.Builder
+	b.printVerdicts(&out)
+	want := `
+tlsup / best peer, medians of this run; less is better
+
+| what                   | figure | tlsup / peer | of the rounds | peer       | must | goal |              |
+| ---------------------- | ------ | ------------ | ------------- | ---------- | ---- | ---- | ------------ |
+| e short session        | wall   | 0.27         | 0.20 to 0.40  | gnutls-cli | 0.25 | 0.17 | MISSED       |
+| e short session        | CPU    | 0.27         | 0.20 to 0.40  | gnutls-cli | 1.20 | 1.00 | goal         |
+| f 100 idle in a tunnel | RSS    | -            | -             |            | 1.40 | 1.15 | not measured |
+`
+	if out.String() != want {
+		t.Errorf("printed\n%s\nwant\n%s", out.String(), want)
+	}
+}
+
+// TestPlot is well-formed, and has a point for each figure.
+func TestPlot(t *testing.T) {
+	g := &growth{
+		Connections: []load{{1, 1 << 20, 900, 1}, {1000, 30 << 20, 1000, 1}},
+		Records:     []flow{{256, 10, 9000}, {16 << 10, 900, 900}},
+		Chunks:      []flow{{256, 10, 9000}},
+	}
+	plot := g.plot()
+	if err := xml.Unmarshal([]byte(plot), new(struct{})); err != nil {
+		t.Error(err)
+	}
+	if n := strings.Count(plot, "<circle "); n != 7 || strings.Contains(plot, "NaN") || strings.Contains(plot, "Inf") {
+		t.Errorf("%d points in\n%s", n, plot)
+	}
+	for _, label := range []string{">1000<", ">16 KiB<", ">256 B<"} {
+		if !strings.Contains(plot, label) {
+			t.Errorf("no %s in\n%s", label, plot)
+		}
+	}
+}
+
 func TestPayload(t *testing.T) {
 	const size = 2*chunk + 1000
 	var whole bytes.Buffer
@@ -180,7 +237,7 @@ func TestRun(t *testing.T) {
 		t.Skip("builds tlsup")
 	}
 	b := &bench{Rounds: 1, Size: 1 << 20, Sessions: 1, Idle: 100}
-	if err := b.run(t.Context(), regexp.MustCompile(""), ""); err != nil {
+	if err := b.run(t.Context(), regexp.MustCompile(""), "", true); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.failures(); err != nil {
@@ -193,6 +250,17 @@ func TestRun(t *testing.T) {
 		for _, r := range b.Works[i].Rows {
 			checkRow(t, w, r)
 		}
+	}
+	for _, v := range b.Verdicts {
+		if v.Ratio == 0 && len(b.Missing) == 0 && v.Work != "tunnel-idle-1000" && v.Work != "tunnel-idle-5000" && runtime.GOOS == "linux" {
+			t.Errorf("no ratio: %+v", v)
+		}
+	}
+	if want := 3; runtime.GOOS == "linux" && len(b.Growth.Connections) != want || len(b.Growth.Records) != len(records) || len(b.Growth.Chunks) != len(chunks) {
+		t.Errorf("growth %+v", b.Growth)
+	}
+	if len(b.Missing) > 0 && os.Getenv("CI") == "true" {
+		t.Errorf("not installed: %v", b.Missing)
 	}
 	var back struct {
 		Works []struct{ Name string }
@@ -240,7 +308,7 @@ func TestForwarderEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv(doNothing, "1")
-	if err := b.run(t.Context(), regexp.MustCompile("^tunnel-up-1$"), self); err != nil {
+	if err := b.run(t.Context(), regexp.MustCompile("^tunnel-up-1$"), self, false); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.failures(); err == nil || !strings.Contains(err.Error(), "tunnel-up-1: tlsup: has ended: ") {
@@ -256,7 +324,7 @@ func TestFailure(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv(doNothing, "1")
-	if err := b.run(t.Context(), regexp.MustCompile("^upload$"), self); err != nil {
+	if err := b.run(t.Context(), regexp.MustCompile("^upload$"), self, false); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.failures(); err == nil || !strings.Contains(err.Error(), "upload: tlsup: the answer is") {
@@ -271,7 +339,7 @@ func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	reason := errors.New("enough")
 	cancel(reason)
-	if err := (&bench{Rounds: 1, Size: 1, Sessions: 1}).run(ctx, regexp.MustCompile(""), "tlsup"); !errors.Is(err, reason) {
+	if err := (&bench{Rounds: 1, Size: 1, Sessions: 1}).run(ctx, regexp.MustCompile(""), "tlsup", false); !errors.Is(err, reason) {
 		t.Errorf("error %v", err)
 	}
 }

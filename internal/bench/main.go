@@ -1,7 +1,7 @@
 // Command bench measures tlsup side by side with the programs that people use in its
 // place, on this machine, in one run:
 //
-//	go run ./internal/bench [--quick] [--json] [--rounds N] [--size MIB] [--sessions N] [--idle N] [--works REGEXP] [--tlsup FILE]
+//	go run ./internal/bench [--quick] [--json] [--rounds N] [--size MIB] [--sessions N] [--idle N] [--works REGEXP] [--no-growth] [--plot FILE] [--tlsup FILE]
 //
 // The clients take turns, each with the same server, which is a process of its own. Only
 // ratios of one run mean something: those of two runs, or machines, do not compare. The
@@ -31,6 +31,8 @@ func main() {
 	sessions := flag.Int("sessions", 20, "sessions in a round")
 	most := flag.Int("idle", 5000, "idle connections at most; those of a tunnel take two open files each")
 	only := flag.String("works", "", "measure only works whose names match this expression")
+	noGrowth := flag.Bool("no-growth", false, "leave out how cost grows with connections, records and writes")
+	plot := flag.String("plot", "", "draw that growth into this file, as SVG")
 	program := flag.String("tlsup", "", "measure this tlsup, in place of one built here")
 	flag.Parse()
 	if *quick {
@@ -50,8 +52,11 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	b := &bench{Rounds: *rounds, Size: *size << 20, Sessions: *sessions, Idle: *most, rest: 3 * time.Second}
-	err = b.run(ctx, match, *program)
+	err = b.run(ctx, match, *program, !*noGrowth)
 	stop()
+	if err == nil && b.Growth != nil && *plot != "" {
+		err = b.Growth.plotFile(*plot)
+	}
 	switch {
 	case err != nil:
 	case *asJSON:

@@ -116,35 +116,39 @@ type ratio struct {
 // ratios compares the subject with the best of its peers, once for each figure. There are
 // none if the subject or all peers have failed, or the system does not tell.
 func ratios(rows []row) []ratio {
-	i := slices.IndexFunc(rows, func(r row) bool { return r.Client == subject && r.ok() })
-	if i < 0 {
-		return nil
-	}
-	own := rows[i].Samples
 	var all []ratio
 	for _, f := range figures {
-		var best *row
-		for i := range rows {
-			r := &rows[i]
-			if r.Client == subject || !r.ok() || median(r.Samples, f.of) == 0 {
-				continue
-			}
-			if best == nil || median(r.Samples, f.of) < median(best.Samples, f.of) {
-				best = r
-			}
+		if r, ok := compare(rows, f, nil); ok {
+			all = append(all, r)
 		}
-		if best == nil {
-			continue
-		}
-		r := ratio{Figure: f.Name, Peer: best.Client, Ratio: median(own, f.of) / median(best.Samples, f.of)}
-		for i := range own {
-			one := f.of(own[i]) / f.of(best.Samples[i])
-			if i == 0 {
-				r.Low, r.High = one, one
-			}
-			r.Low, r.High = min(r.Low, one), max(r.High, one)
-		}
-		all = append(all, r)
 	}
 	return all
+}
+
+// compare compares the subject with the best of some peers, nil for all, at one figure.
+func compare(rows []row, f figure, peers []string) (r ratio, ok bool) {
+	var own, best *row
+	for i := range rows {
+		row := &rows[i]
+		switch {
+		case !row.ok():
+		case row.Client == subject:
+			own = row
+		case peers != nil && !slices.Contains(peers, row.Client) || median(row.Samples, f.of) == 0:
+		case best == nil || median(row.Samples, f.of) < median(best.Samples, f.of):
+			best = row
+		}
+	}
+	if own == nil || best == nil {
+		return r, false
+	}
+	r = ratio{Figure: f.Name, Peer: best.Client, Ratio: median(own.Samples, f.of) / median(best.Samples, f.of)}
+	for i := range own.Samples {
+		one := f.of(own.Samples[i]) / f.of(best.Samples[i])
+		if i == 0 {
+			r.Low, r.High = one, one
+		}
+		r.Low, r.High = min(r.Low, one), max(r.High, one)
+	}
+	return r, true
 }

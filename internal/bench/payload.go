@@ -19,13 +19,17 @@ var block = sync.OnceValue(func() []byte {
 	return b
 })
 
-// A source yields size bytes.
-type source struct{ size, n int64 }
+// A source yields size bytes, and writes them in pieces of so many; 0: as many as it can.
+type source struct{ size, n, piece int64 }
 
 // next returns what comes next, up to the end of the block.
 func (s *source) next() []byte {
 	b := block()[s.n%chunk:]
-	return b[:min(int64(len(b)), s.size-s.n)]
+	n := min(int64(len(b)), s.size-s.n)
+	if s.piece > 0 {
+		n = min(n, s.piece)
+	}
+	return b[:n]
 }
 
 func (s *source) Read(p []byte) (int, error) {

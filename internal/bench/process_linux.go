@@ -38,6 +38,31 @@ func cpuOf(pid int) time.Duration {
 	return cpu
 }
 
+// pin has this process and another one, and what they start, run on one core, until it is undone.
+func pin(pid int) (undo func()) {
+	var before, one unix.CPUSet
+	if unix.SchedGetaffinity(0, &before) != nil {
+		return func() {}
+	}
+	for cpu := 0; one.Count() == 0; cpu++ {
+		if before.IsSet(cpu) {
+			one.Set(cpu)
+		}
+	}
+	set := func(cpus *unix.CPUSet) {
+		for _, of := range []int{os.Getpid(), pid} {
+			threads, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", of))
+			for _, thread := range threads {
+				if id, err := strconv.Atoi(thread.Name()); err == nil {
+					unix.SchedSetaffinity(id, cpus)
+				}
+			}
+		}
+	}
+	set(&one)
+	return func() { set(&before) }
+}
+
 // rssOf returns a process's resident set and the largest that it has had, in bytes.
 func rssOf(pid int) (now, peak int64) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))

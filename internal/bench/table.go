@@ -52,7 +52,14 @@ func (b *bench) print(out io.Writer) error {
 		b.printTable(w, t)
 	}
 	b.printRatios(w)
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	b.printVerdicts(out)
+	if b.Growth != nil {
+		b.Growth.print(out)
+	}
+	return nil
 }
 
 // A column is a figure as it is printed.

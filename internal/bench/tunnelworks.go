@@ -48,7 +48,7 @@ var tunnelWorks = slices.Concat([]work{
 	sessionWork("tunnel-imap", "the same with IMAP and LOGOUT", "imap", "imap", imap),
 	sessionWork("tunnel-postgres", "the same with PostgreSQL, a login and a query", "postgres", "postgres", postgres),
 	{
-		Name: "tunnel-trip", About: "64 bytes to the server and back", kind: trip, service: "echo",
+		Name: "tunnel-trip", About: "64 bytes to the server and back, all on one core", kind: trip, service: "echo", pinned: true,
 		tunnel: &tunnelWork{way: "tls", do: (*bench).trips},
 	},
 }, idleWorks(100, 1000, 5000))
@@ -74,7 +74,7 @@ func transferWork(name, way string, conns, up, down int) work {
 		way: way,
 		do: func(b *bench, t *tunnel) (sample, error) {
 			part := b.Size / int64(conns*(up+down))
-			return t.transfer(conns, part*int64(up), part*int64(down))
+			return t.transfer(conns, part*int64(up), part*int64(down), 0)
 		},
 	}}
 }
@@ -128,9 +128,9 @@ func closeAll(conns []net.Conn) {
 	}
 }
 
-// transfer moves up and down bytes on each of some connections at once.
-func (t *tunnel) transfer(n int, up, down int64) (s sample, err error) {
-	conns, err := t.open(n, func(c net.Conn) error { return ask(c, 0, 0) })
+// transfer moves up and down bytes on each of some connections at once, in pieces of so many.
+func (t *tunnel) transfer(n int, up, down, piece int64) (s sample, err error) {
+	conns, err := t.open(n, func(c net.Conn) error { return ask(c, 0, 0, 0) })
 	defer func() { closeAll(conns) }()
 	if err != nil {
 		return s, err
@@ -138,7 +138,7 @@ func (t *tunnel) transfer(n int, up, down int64) (s sample, err error) {
 	s, err = t.measure(func() error {
 		errs := make(chan error, n)
 		for _, c := range conns {
-			go func() { errs <- ask(c, up, down) }()
+			go func() { errs <- ask(c, up, down, piece) }()
 		}
 		var err error
 		for range conns {
@@ -164,13 +164,16 @@ func (t *tunnel) transfer(n int, up, down int64) (s sample, err error) {
 }
 
 // ask asks an exchange of the server, and takes part in it.
-func ask(conn net.Conn, up, down int64) error {
-	request := binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, uint64(up)), uint64(down))
+func ask(conn net.Conn, up, down, piece int64) error {
+	var request []byte
+	for _, n := range []int64{up, down, piece} {
+		request = binary.BigEndian.AppendUint64(request, uint64(n))
+	}
 	if _, err := conn.Write(request); err != nil {
 		return err
 	}
 	err := both(func() error {
-		_, err := (&source{size: up}).WriteTo(conn)
+		_, err := (&source{size: up, piece: piece}).WriteTo(conn)
 		return err
 	}, conn, down)
 	if err != nil {
@@ -196,9 +199,8 @@ func both(send func() error, conn net.Conn, size int64) error {
 		}
 		sent <- err
 	}()
-	var in sink
-	_, err := io.CopyBuffer(struct{ io.Writer }{&in}, io.LimitReader(conn, size), make([]byte, chunk))
-	if err = cmp.Or(err, in.check(size)); err != nil {
+	err := accept(conn, size)
+	if err != nil {
 		conn.Close()
 	}
 	return errors.Join(err, <-sent)
@@ -285,40 +287,21 @@ func (t *tunnel) sessions(n int, steps []step, resumed bool) (s sample, err erro
 	return s, err
 }
 
-// trips returns the median of how long 64 bytes take to the server and back.
+// trips returns how long 64 bytes take to the server and back.
 func (b *bench) trips(t *tunnel) (s sample, err error) {
 	conn, err := t.dial()
 	if err != nil {
 		return s, err
 	}
 	defer conn.Close()
-	message, answer := []byte(strings.Repeat("0123456789abcdef", 4)), make([]byte, 64)
-	once := func() error {
-		if _, err := conn.Write(message); err != nil {
-			return err
-		}
-		_, err := io.ReadFull(conn, answer)
-		if err == nil && !bytes.Equal(answer, message) {
-			err = errors.New("what comes back is not what was sent")
-		}
-		return err
-	}
 	n := 100 * b.Sessions
-	times := make([]time.Duration, n)
-	for range n / 10 {
-		if err := once(); err != nil {
-			return s, err
-		}
+	if _, err := trips(conn, n/10); err != nil {
+		return s, err
 	}
-	s, err = t.measure(func() error {
-		for i := range times {
-			start := time.Now()
-			if err := once(); err != nil {
-				return err
-			}
-			times[i] = time.Since(start)
-		}
-		return nil
+	var took sample
+	s, err = t.measure(func() (err error) {
+		took, err = trips(conn, n)
+		return err
 	})
 	if err != nil {
 		return s, err
@@ -328,11 +311,33 @@ func (b *bench) trips(t *tunnel) (s sample, err error) {
 	if err != nil {
 		return s, err
 	}
-	slices.Sort(times)
 	s.suite = reports[0].Suite
-	s.Wall, s.P99 = times[n/2], times[n*99/100]
+	s.Wall, s.P99 = took.Wall, took.P99
 	s.CPU /= time.Duration(n)
 	s.Server /= time.Duration(n)
+	return s, nil
+}
+
+// trips has messages come back, and returns how long the middle one took and that in the 99th of a
+// hundred.
+func trips(conn io.ReadWriter, n int) (s sample, err error) {
+	message, answer := []byte(strings.Repeat("0123456789abcde\n", 4)), make([]byte, 64)
+	times := make([]time.Duration, n)
+	for i := range times {
+		start := time.Now()
+		if _, err := conn.Write(message); err != nil {
+			return s, err
+		}
+		if _, err := io.ReadFull(conn, answer); err != nil {
+			return s, err
+		}
+		if !bytes.Equal(answer, message) {
+			return s, errors.New("what comes back is not what was sent")
+		}
+		times[i] = time.Since(start)
+	}
+	slices.Sort(times)
+	s.Wall, s.P99 = times[n/2], times[n*99/100]
 	return s, nil
 }
 
@@ -351,22 +356,12 @@ func idleWorks(numbers ...int) (all []work) {
 // idle returns the memory that n connections take when they have rested, over that of the
 // forwarder without any.
 func (t *tunnel) idle(n int, rest time.Duration) (s sample, err error) {
-	for !listens(t.port) && t.ended.Err() == nil && time.Since(t.began) < startWait {
-		time.Sleep(time.Millisecond)
-	}
-	t.settle()
-	empty, _ := rssOf(t.pid)
-	conns, err := t.open(n, func(c net.Conn) error { return hold(c, line) })
+	conns, rss, err := t.crowd(n, rest)
 	defer func() { closeAll(conns) }()
 	if err != nil {
 		return s, err
 	}
-	select {
-	case <-time.After(rest):
-	case <-t.ctx.Done():
-	}
-	full, _ := rssOf(t.pid)
-	s.RSS = full - empty
+	s.RSS = rss
 	for _, c := range []net.Conn{conns[0], conns[n-1]} {
 		if err := hold(c, line); err != nil {
 			return s, fmt.Errorf("after a rest: %w", err)
@@ -378,4 +373,23 @@ func (t *tunnel) idle(n int, rest time.Duration) (s sample, err error) {
 		s.suite = reports[0].Suite
 	}
 	return s, err
+}
+
+// crowd opens n connections, and returns the memory that they take when they have rested.
+func (t *tunnel) crowd(n int, rest time.Duration) (conns []net.Conn, rss int64, err error) {
+	for !listens(t.port) && t.ended.Err() == nil && time.Since(t.began) < startWait {
+		time.Sleep(time.Millisecond)
+	}
+	t.settle()
+	empty, _ := rssOf(t.pid)
+	conns, err = t.open(n, func(c net.Conn) error { return hold(c, line) })
+	if err != nil {
+		return conns, 0, err
+	}
+	select {
+	case <-time.After(rest):
+	case <-t.ctx.Done():
+	}
+	full, _ := rssOf(t.pid)
+	return conns, full - empty, nil
 }

@@ -31,6 +31,8 @@ type work struct {
 	service string
 	// do runs a client once and makes sure that it has worked.
 	do func(b *bench, ctx context.Context, c client, argv []string) (sample, error)
+	// pinned: on Linux all of it runs on one core.
+	pinned bool
 	// tunnel is for forwarders, in place of do.
 	tunnel *tunnelWork
 }
@@ -57,6 +59,8 @@ var works = []work{
 		w.Flush()
 		return s, cmp.Or(err, out.check(b.Size))
 	}},
+	{Name: "both", About: "half of it each way at once, between two pipes and the server", service: "both", do: (*bench).bothWays},
+	{Name: "trip", About: "64 bytes to the server and back, all on one core", kind: trip, service: "echo", pinned: true, do: (*bench).pipeTrips},
 	{Name: "session", About: "connect, TLS from the first byte, one line, end", kind: session, service: "tls", do: (*bench).sessions},
 	{Name: "starttls", About: "connect, upgrade by SMTP STARTTLS, one line, end", kind: session, service: "starttls", do: (*bench).sessions},
 }
@@ -64,7 +68,7 @@ var works = []work{
 // command returns the client's command for the work, or why there is none.
 func (w work) command(c client) (command, why string) {
 	switch {
-	case w.service == "source" && c.noDownload != "":
+	case (w.service == "source" || w.service == "both") && c.noDownload != "":
 		return "", c.noDownload
 	case w.service == "starttls" && c.STARTTLS == "":
 		return "", "has no STARTTLS"
@@ -105,6 +109,81 @@ func (b *bench) download(ctx context.Context, c client, argv []string, out io.Wr
 		return s, err
 	}
 	err = b.transferred(&s)
+	return s, err
+}
+
+// bothWays sends half of the bytes and receives as many meanwhile.
+func (b *bench) bothWays(ctx context.Context, c client, argv []string) (s sample, err error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return s, err
+	}
+	defer r.Close()
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		(&source{size: b.Size / 2}).WriteTo(w)
+		if !c.keepsInput {
+			w.Close()
+		}
+	}()
+	var in sink
+	out := bufio.NewWriterSize(&in, chunk)
+	s, err = run(ctx, argv, r, out)
+	r.Close()
+	<-sent
+	w.Close()
+	if err != nil {
+		return s, err
+	}
+	out.Flush()
+	if err := in.check(b.Size / 2); err != nil {
+		return s, err
+	}
+	err = b.transferred(&s)
+	return s, err
+}
+
+// pipeTrips returns how long 64 bytes take to the server and back.
+func (b *bench) pipeTrips(ctx context.Context, c client, argv []string) (s sample, err error) {
+	in, toIt, err := os.Pipe()
+	if err != nil {
+		return s, err
+	}
+	defer toIt.Close()
+	fromIt, out, err := os.Pipe()
+	if err != nil {
+		return s, err
+	}
+	defer fromIt.Close()
+	ended := make(chan error, 1)
+	go func() {
+		var err error
+		s, err = run(ctx, argv, in, out)
+		in.Close()
+		out.Close()
+		ended <- err
+	}()
+	conn := struct {
+		io.Reader
+		io.Writer
+	}{fromIt, toIt}
+	n := 100 * b.Sessions
+	_, err = trips(conn, n/10)
+	var took sample
+	if err == nil {
+		took, err = trips(conn, n)
+	}
+	io.WriteString(toIt, enough)
+	if !c.keepsInput {
+		toIt.Close()
+	}
+	if err := cmp.Or(<-ended, err); err != nil {
+		return s, err
+	}
+	r, err := b.server.next(answerWait)
+	s.suite, s.Wall, s.P99 = r.Suite, took.Wall, took.P99
+	s.CPU /= time.Duration(n + n/10)
 	return s, err
 }
 
