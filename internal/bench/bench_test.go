@@ -243,6 +243,9 @@ func TestRun(t *testing.T) {
 	if err := b.failures(); err != nil {
 		t.Error(err)
 	}
+	if len(b.Missing) > 0 && os.Getenv("CI") == "true" {
+		t.Errorf("not installed: %v", b.Missing)
+	}
 	for i, w := range slices.Concat(works, tunnelWorks) {
 		if b.Works[i].Name != w.Name {
 			t.Fatalf("%s in the place of %s", b.Works[i].Name, w.Name)
