@@ -2,7 +2,9 @@ package negotiate
 
 import "crypto/tls"
 
-// Protocols that have TLS from the first byte and no upgrade.
+// Protocols that have TLS from the first byte and no upgrade. radsec offers no protocol ID, which means
+// RADIUS as it was (RFC 9765): a server that is offered radius/1.1 too may choose it, and its
+// packets are others.
 func init() {
 	for _, p := range []*Protocol{
 		{Name: "mqtts", Aliases: []string{"secure-mqtt"}, Family: Chat, Title: "messages of devices (MQTT)",
@@ -41,6 +43,25 @@ func init() {
 			Port: 2083, Specs: []string{"RFC 6614"},
 			Note: "The client begins. What follows are packets as in RADIUS, with the shared secret \"radsec\"; " +
 				"--alpn radius/1.1 asks for those of RFC 9765. The server wants a certificate of the client."},
+		{Name: "dicom-tls", Family: Files, Title: "pictures in medicine (DICOM)",
+			Port: 2762, Specs: []string{"DICOM PS3.15"},
+			Note: "The client begins, with A-ASSOCIATE-RQ. What follows are packets, not lines. Many servers want a certificate of the client."},
+		{Name: "mbap-s", Family: Remote, Title: "controllers of machines (Modbus)",
+			Port: 802, Specs: []string{"MODBUS/TCP Security"}, MinVersion: tls.VersionTLS12,
+			Note: "The client begins, with a request. What follows are packets, not lines. The server wants a certificate of the client, with a role in it."},
+		{Name: "snmptls", Family: Remote, Title: "figures and settings of network devices (SNMP)",
+			Port: 10161, Specs: []string{"RFC 6353"},
+			Note: "The client begins, with a request of SNMPv3. What follows are messages in BER, not lines. The server wants a certificate of the client. " +
+				"Notifications go the other way, to port 10162."},
+		{Name: "rpki-rtr-tls", Family: Remote, Title: "who may announce a route (RPKI to routers)",
+			Port: 324, Specs: []string{"RFC 8210"},
+			Note: "The client begins, with Reset Query, and the server tells of news by itself later. What follows are packets, not lines. The server wants a certificate of the client."},
+		{Name: "tacacss", Family: Remote, Title: "who may administer a device (TACACS+)",
+			Port: 300, Specs: []string{"RFC 9887"}, MinVersion: tls.VersionTLS13,
+			Note: "The client begins. What follows are packets, in which nothing is hidden by a secret any more. The server wants a certificate of the client."},
+		{Name: "ipfixs", Family: Remote, Title: "what flows through a network (IPFIX)",
+			Port: 4740, Specs: []string{"RFC 7011"},
+			Note: "The client sends messages with their length in them. The server says nothing at all, and wants a certificate of the client."},
 		{Name: "syslog-tls", Family: Remote, Title: "a log at another host (syslog)",
 			Port: 6514, Specs: []string{"RFC 5425"},
 			Note: "The client sends messages with their length and a space before them. The server says nothing at all."},

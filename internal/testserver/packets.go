@@ -39,6 +39,12 @@ func init() {
 	add("turns", stunServer, stunMessage(stunBinding, "demo-demo-de", ""))
 	add("ntske", ntsServer, ntsNTP, ntsAEAD, ntsEnd)
 	add("radsec", radiusServer, radiusPacket(radiusStatus, radiusNonce, radiusNonce))
+	add("dicom-tls", dicomServer, dicomAsks, dicomLeaves)
+	add("mbap-s", modbusServer, modbusRead)
+	add("snmptls", snmpServer, snmpAsks)
+	add("rpki-rtr-tls", rpkiServer, rpkiReset)
+	add("tacacss", tacacsServer, tacacsStart, tacacsPassword)
+	add("ipfixs", ipfixServer, ipfixMessage)
 	add("syslog-tls", syslogServer, syslogMessage("<14>1 - client.example.org demo - - - hello"))
 }
 

@@ -43,7 +43,7 @@ func TestServers(t *testing.T) {
 			if err != nil {
 				t.Errorf("the session ended with %v behind %q", err, answer)
 			}
-			if n := strings.Count(string(answer), "\n"); p.Lines && n < len(Talk(name)) || len(answer) == 0 && name != "syslog-tls" {
+			if n := strings.Count(string(answer), "\n"); p.Lines && n < len(Talk(name)) || len(answer) == 0 && name != "syslog-tls" && name != "ipfixs" { // which say nothing at all
 				t.Errorf("%d lines were answered with %q", len(Talk(name)), answer)
 			}
 			for _, r := range p.Remarks {
