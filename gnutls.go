@@ -230,7 +230,7 @@ func (g *gnutlsRun) manual(ctx context.Context, start <-chan struct{}, armed cha
 // pipe joins standard input and output to a session that is to come.
 func (g *gnutlsRun) pipe() *pipe.Pipe {
 	p := &pipe.Pipe{
-		In: g.stdin, Out: g.stdout,
+		In: input(g.stdin), Out: g.stdout,
 		Terminal: isTerminal(g.stdin),
 		CRLF:     g.line.Has("crlf"),
 		Quiet:    500 * time.Millisecond,
@@ -239,7 +239,6 @@ func (g *gnutlsRun) pipe() *pipe.Pipe {
 	if g.line.Has("verbose") {
 		p.Out = gnutlsReceived{g}
 	}
-	growPipe(g.stdin)
 	return p
 }
 

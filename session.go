@@ -125,7 +125,7 @@ func (s *session) run(ctx context.Context, command *exec.Cmd) error {
 			start = s.ucspi.order(start)
 		}
 	} else {
-		growPipe(s.stdin)
+		s.pipe.In = input(s.stdin)
 		go watchOutput(s.stdout, func() { cancel(pipe.ErrOutputClosed) })
 	}
 	stopProgress := s.startProgress()

@@ -40,7 +40,7 @@ func newStdio(stdin, stdout *os.File) (*stdio, error) {
 		return nil, err
 	}
 	go func() {
-		io.Copy(w, stdin)
+		io.Copy(w, input(stdin))
 		w.Close()
 	}()
 	return &stdio{in: r, out: stdout}, nil
