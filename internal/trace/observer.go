@@ -165,6 +165,7 @@ func (t *Trace) ByHand(conn net.Conn) net.Conn {
 	return &byHand{conn, t}
 }
 
+// byHand hides the socket, from which others would read past it.
 type byHand struct {
 	net.Conn
 	trace *Trace
@@ -178,8 +179,9 @@ func (c *byHand) Read(p []byte) (int, error) {
 }
 
 func (c *byHand) Write(p []byte) (int, error) {
+	c.said(client, "C: ", len(p), nil) // before the answer can be there
 	n, err := c.Conn.Write(p)
-	c.said(client, "C: ", n, err)
+	c.said(client, "C: ", 0, err)
 	return n, err
 }
 
@@ -194,14 +196,6 @@ func (c *byHand) said(side int, who string, n int, err error) {
 	if now && err != nil {
 		t.failed(who, err)
 	}
-}
-
-// SyscallConn lets the upgrade see what has come, without reading it.
-func (c *byHand) SyscallConn() (syscall.RawConn, error) {
-	if raw, ok := c.Conn.(syscall.Conn); ok {
-		return raw.SyscallConn()
-	}
-	return nil, errors.ErrUnsupported
 }
 
 // CloseWrite ends our side of the connection.
