@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // openDescriptor takes over a file descriptor that was handed to the program.
@@ -46,8 +48,13 @@ func readNow(file *os.File, b []byte) (n int) {
 		return 0
 	}
 	raw.Read(func(fd uintptr) bool {
-		if syscall.SetNonblock(int(fd), true) == nil {
-			n, _ = syscall.Read(int(fd), b)
+		flags, err := unix.FcntlInt(fd, unix.F_GETFL, 0)
+		if err != nil || syscall.SetNonblock(int(fd), true) != nil {
+			return true
+		}
+		n, _ = syscall.Read(int(fd), b)
+		if flags&unix.O_NONBLOCK == 0 { // whoever shares the file is not to find it changed
+			syscall.SetNonblock(int(fd), false)
 		}
 		return true
 	})

@@ -318,6 +318,7 @@ func (s *session) startCommand(command *exec.Cmd, cancel context.CancelCauseFunc
 	if err != nil {
 		return nil, err
 	}
+	hand := s.handSignals()
 	err = command.Start()
 	if s.ucspi != nil {
 		s.ucspi.started()
@@ -325,7 +326,7 @@ func (s *session) startCommand(command *exec.Cmd, cancel context.CancelCauseFunc
 	if err != nil {
 		return nil, usagef("command %s: %w", quote.Short(command.Path), err)
 	}
-	s.handSignals(command.Process)
+	hand(command.Process)
 	r := &running{command: command, stdin: stdin, stdout: stdout, done: make(chan error, 1)}
 	gone := make(chan struct{})
 	s.pipe.In, s.pipe.Out, s.pipe.Gone = stdout, &commandInput{Writer: stdin}, gone
@@ -371,6 +372,10 @@ func (s *session) commandStreams(command *exec.Cmd, cancel context.CancelCauseFu
 // end waits for the command after the session has ended, and returns its status. A session that
 // failed is not covered up by a command that did not notice.
 func (r *running) end(session error) error {
+	var sig signalError
+	if errors.As(session, &sig) { // it came when there was no command yet to hand it to
+		r.command.Process.Signal(sig.Signal)
+	}
 	r.stdin.Close()
 	r.stdout.Close() // what it still writes goes nowhere, and it is told so
 	err := commandStatus(<-r.done)
@@ -380,19 +385,21 @@ func (r *running) end(session error) error {
 	return err
 }
 
-// handSignals has signals go to a command that runs.
-func (p *program) handSignals(child *os.Process) {
-	p.child.Store(child)
-	if len(forwardedSignals) == 0 {
-		return
-	}
+// handSignals has signals go to a command that is to be started: what it returns is called with it.
+// Those that come before are held until then.
+func (p *program) handSignals() (to func(child *os.Process)) {
 	others := make(chan os.Signal, 8)
-	signal.Notify(others, forwardedSignals...)
-	go func() {
-		for sig := range others {
-			child.Signal(sig)
-		}
-	}()
+	if len(forwardedSignals) > 0 { // none would mean all
+		signal.Notify(others, forwardedSignals...)
+	}
+	return func(child *os.Process) {
+		p.child.Store(child)
+		go func() {
+			for sig := range others {
+				child.Signal(sig)
+			}
+		}()
+	}
 }
 
 // commandStatus makes a commandError of the end of a command that ended with a status.

@@ -34,10 +34,11 @@ func (p *program) tunnelCommand(ctx context.Context, pl *tunnelPlan) error {
 // runCommand runs the command with our stdin and stdout. Signals are its own as long as it runs.
 func (p *program) runCommand(ctx context.Context, command *exec.Cmd) error {
 	command.Stdin, command.Stdout, command.Stderr = p.stdin, p.stdout, os.Stderr
+	hand := p.handSignals()
 	if err := command.Start(); err != nil {
 		return usagef("command %s: %w", quote.Short(command.Path), err)
 	}
-	p.handSignals(command.Process)
+	hand(command.Process)
 	early := context.AfterFunc(ctx, func() { // a signal that came before
 		var sig signalError
 		if errors.As(context.Cause(ctx), &sig) {
