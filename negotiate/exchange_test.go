@@ -332,7 +332,11 @@ func (x exchange) checkError(t *testing.T, err error, cut segmentation) {
 		if !strings.Contains(own.Hint, x.hint) {
 			t.Errorf("hint %q, want %q", own.Hint, x.hint)
 		}
-	case !errors.As(err, &cleartext) && !errors.As(err, new(*OptionError)):
+	case errors.As(err, &cleartext):
+		if cut.name != "byte by byte" && !strings.Contains(cleartext.Hint, x.hint) {
+			t.Errorf("hint %q, want %q", cleartext.Hint, x.hint)
+		}
+	case !errors.As(err, new(*OptionError)):
 		t.Errorf("the error is a %T", err)
 	}
 }
