@@ -158,8 +158,9 @@ func (p *program) readTargets(file string, add func(string) error) error {
 		from = f
 	}
 	lines := bufio.NewScanner(from)
-	for n := 1; lines.Scan(); n++ {
-		words := strings.Fields(lines.Text())
+	n := 1
+	for ; lines.Scan(); n++ {
+		words := strings.Fields(strings.TrimPrefix(lines.Text(), "\ufeff")) // some editors begin a file with that
 		if len(words) == 0 || strings.HasPrefix(words[0], "#") {
 			continue
 		}
@@ -170,7 +171,10 @@ func (p *program) readTargets(file string, add func(string) error) error {
 			return fmt.Errorf("%s, line %d: %w", quote.Escape(file), n, err)
 		}
 	}
-	if err := lines.Err(); err != nil {
+	switch err := lines.Err(); {
+	case errors.Is(err, bufio.ErrTooLong):
+		return fmt.Errorf("%s, line %d: it has over %d bytes", quote.Escape(file), n, bufio.MaxScanTokenSize)
+	case err != nil:
 		return fmt.Errorf("%s: %w", quote.Escape(file), err)
 	}
 	return nil

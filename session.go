@@ -277,6 +277,8 @@ func (s *session) explain(err error) error {
 		e.Step = connect.Upgrade
 	case errors.Is(err, pipe.ErrResetBehind):
 		e.Hint = "a server may drop what it still owes when our side ends: --no-half-close"
+	case trust.WantsRenegotiation(err):
+		e.Hint = "the server begins another handshake, as some do to ask for a client's certificate: that cannot be done here, it has to ask in the first one"
 	case trust.RefusesClient(err):
 		// With TLS 1.3 the client's handshake is over before the server has seen its certificate.
 		e.Step, e.Hint = connect.Handshake, s.plan.connect.Trust.HandshakeHint(err)

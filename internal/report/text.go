@@ -313,6 +313,8 @@ func (r *Report) certificates(p *page) {
 			kind = "trust anchor, sent too"
 		case i > 0 && !c.Used && r.Verification.Trusted:
 			kind = "certificate that is not needed"
+		case i > 0 && c.SelfSigned:
+			kind = "root, sent too, not a trust anchor"
 		case i > 0:
 			kind = "intermediate"
 		}

@@ -70,6 +70,9 @@ func (c *Config) HandshakeHint(err error) string {
 	if offered, _ := c.OfferedECH(); offered && IsVersion(err) {
 		return "the server does not know TLS 1.3, which Encrypted Client Hello needs: without --ech its name is sent in the clear"
 	}
+	if c.wanted != "" && IsVersion(err) {
+		return "the server knows no version of TLS as new as " + c.wanted + ": a lower --tls-min allows an older one"
+	}
 	if c.old {
 		hint = strings.NewReplacer(allLegacy, "", "--legacy or ", "", hintSHA1, "").Replace(hint)
 	}
@@ -147,6 +150,14 @@ func IsVersion(err error) bool {
 func RefusesClient(err error) bool {
 	code, ok := alertOf(err)
 	return ok && strings.HasSuffix(alertHints[code], hintClientCert)
+}
+
+// WantsRenegotiation reports whether an error of a session is that the server begins another handshake in
+// it (RFC 5246, 7.4.1.1), which crypto/tls does not do.
+func WantsRenegotiation(err error) bool {
+	const noRenegotiation = tls.AlertError(100)
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "local error" && op.Err.Error() == noRenegotiation.Error()
 }
 
 // alertOf returns the code of an alert that came from the server. crypto/tls wraps a type

@@ -138,14 +138,18 @@ func (k *known) problems(server Server, leaf *x509.Certificate) []problem {
 	return nil
 }
 
+// besides is how much of a key or subject stands beside another, so that both fit a terminal: the keys are
+// told in full above.
+const besides = 30
+
 // changed puts the key that is known and another one side by side.
 func (k *known) changed(before, now knownHost, leaf *x509.Certificate) problem {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, " \tknown\tnow\n")
-	fmt.Fprintf(w, "key\t%s\t%s\n", before.pin, now.pin)
-	fmt.Fprintf(w, "subject\t%s\t%s\n", quote.Escape(cut(before.subject, maxValue)), now.subject)
-	fmt.Fprintf(w, "dates\tseen from %s to %s\tvalid from %s to %s\n", value(before.first), value(before.last), date(leaf.NotBefore), date(leaf.NotAfter))
+	fmt.Fprintf(w, "key\t%s\t%s\n", cut(before.pin, besides), cut(now.pin, besides))
+	fmt.Fprintf(w, "subject\t%s\t%s\n", quote.Escape(cut(before.subject, besides)), cut(now.subject, besides))
+	fmt.Fprintf(w, "dates\tseen %s to %s\tvalid %s to %s\n", value(before.first), value(before.last), date(leaf.NotBefore), date(leaf.NotAfter))
 	w.Flush()
 	return problem{
 		cert: leaf, err: ErrChangedHost,

@@ -139,6 +139,7 @@ type Config struct {
 	known        *known                                // nil: the chain is what counts
 	server       Server                                // of For
 	retried      bool                                  // of Retry
+	wanted       string                                // --tls-min, if it is higher than the default
 	narrowed     []string                              // the options that offer less than the defaults
 	sessions     string                                // the file with sessions; "" for none
 	look         *Look                                 // of Inspect
@@ -163,6 +164,9 @@ func Load(s Settings) (*Config, error) {
 	}
 	if s.Retrieve {
 		c.retrieved = new(issuers)
+	}
+	if s.TLSMin == "1.3" {
+		c.wanted = s.TLSMin
 	}
 	for _, option := range []struct{ name, given string }{{"--ciphers", s.Ciphers}, {"--groups", s.Groups}, {"--tls-max", s.TLSMax}} {
 		if option.given != "" {
