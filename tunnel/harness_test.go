@@ -131,7 +131,7 @@ func start(t *testing.T, pair Pair, change func(*Server)) *bench {
 }
 
 // listen opens a listener.
-func listen(t *testing.T, where string, mode fs.FileMode) net.Listener {
+func listen(t testing.TB, where string, mode fs.FileMode) net.Listener {
 	t.Helper()
 	place, err := ParsePlace(where)
 	if err != nil {
@@ -146,7 +146,7 @@ func listen(t *testing.T, where string, mode fs.FileMode) net.Listener {
 }
 
 // to is the pair that leads to a server inside the process.
-func to(t *testing.T, name string, s *testserver.Server) Pair {
+func to(t testing.TB, name string, s *testserver.Server) Pair {
 	t.Helper()
 	p := negotiate.Find(name)
 	o := options(t, s.CA)
@@ -163,7 +163,7 @@ func to(t *testing.T, name string, s *testserver.Server) Pair {
 }
 
 // options trust an authority.
-func options(t *testing.T, ca *testca.CA) *connect.Options {
+func options(t testing.TB, ca *testca.CA) *connect.Options {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "ca.pem")
 	if err := os.WriteFile(file, ca.PEM(), 0o600); err != nil {
