@@ -81,8 +81,9 @@ cross:
 		vetted="$$vetted $$GOOS "; \
 	done
 
+# The tables for docs/performance.md, and its plot.
 bench:
-	$(GO) run ./internal/bench
+	$(GO) run ./internal/bench --plot docs/performance.svg
 
 check: lint test cross
 

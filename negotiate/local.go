@@ -127,6 +127,14 @@ func (c *clearConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Bare returns what is read from when the first bytes have been looked at, nil until then.
+func (c *clearConn) Bare() net.Conn {
+	if !c.checked {
+		return nil
+	}
+	return c.Conn
+}
+
 // CloseWrite tells the client that the server has ended.
 func (c *clearConn) CloseWrite() error {
 	return c.Conn.(interface{ CloseWrite() error }).CloseWrite()

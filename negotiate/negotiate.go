@@ -396,6 +396,14 @@ func (c *prefixConn) Read(p []byte) (int, error) {
 	return c.Conn.Read(p)
 }
 
+// Bare returns what is read from when the prefix has been, nil until then.
+func (c *prefixConn) Bare() net.Conn {
+	if len(c.prefix) > 0 {
+		return nil
+	}
+	return c.Conn
+}
+
 func (c *prefixConn) CloseWrite() error {
 	return c.Conn.(interface{ CloseWrite() error }).CloseWrite()
 }

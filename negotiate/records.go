@@ -46,6 +46,9 @@ func (c *packetConn) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// Bare returns what is read from: only what is written is another.
+func (c *packetConn) Bare() net.Conn { return c.Conn }
+
 // CloseWrite writes what was kept, and ends the writing side.
 func (c *packetConn) CloseWrite() error {
 	c.mu.Lock()

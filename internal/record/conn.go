@@ -108,7 +108,7 @@ func (c *Conn) read() (n int, err error) {
 		return c.Conn.Read(c.in.b[c.w:])
 	}
 	if c.idle == nil {
-		c.idle = newIdleReader(c.Conn)
+		c.idle = newIdleReader(bare(c.Conn))
 	}
 	if c.idle != nil {
 		c.in, n, err = c.idle.receive()

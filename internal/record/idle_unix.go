@@ -24,9 +24,6 @@ type idleReader struct {
 
 // newIdleReader returns nil for a connection that can be read from by its own Read alone.
 func newIdleReader(conn net.Conn) *idleReader {
-	if guarded, ok := conn.(interface{ Bare() net.Conn }); ok {
-		conn = guarded.Bare()
-	}
 	var raw syscall.RawConn
 	var err error
 	switch c := conn.(type) { // others may hold something that was read

@@ -7,6 +7,24 @@ import (
 	"testing"
 )
 
+// opening is a connection whose first read is its own.
+type opening struct {
+	net.Conn
+	opened bool
+}
+
+func (o *opening) Read(p []byte) (int, error) {
+	o.opened = true
+	return o.Conn.Read(p)
+}
+
+func (o *opening) Bare() net.Conn {
+	if !o.opened {
+		return nil
+	}
+	return o.Conn
+}
+
 // TestWaitingHoldsNothing: while nothing comes, neither a session nor a bare connection holds a
 // buffer, behind a record without data (a ticket) too.
 func TestWaitingHoldsNothing(t *testing.T) {
@@ -21,6 +39,16 @@ func TestWaitingHoldsNothing(t *testing.T) {
 	}
 	c, d := tcpPair(t)
 	bare := NewReceiver(c)
+	e, f := tcpPair(t)
+	wrapped := NewReceiver(&opening{Conn: e})
+	f.Write([]byte("z"))
+	if data, err := wrapped.Receive(); string(data) != "z" || err != nil {
+		t.Fatal(data, err)
+	}
+	f.Write([]byte("z"))
+	if data, err := wrapped.Receive(); string(data) != "z" || err != nil || wrapped.own != nil {
+		t.Fatal(data, err, len(wrapped.own))
+	}
 	for _, test := range []struct {
 		name     string
 		receiver *Receiver
@@ -30,6 +58,7 @@ func TestWaitingHoldsNothing(t *testing.T) {
 	}{
 		{"session", session, client.under.idle, server, func() bool { return client.under.in != nil || session.held != nil }},
 		{"bare", bare, bare.source.(*idleReader), d, func() bool { return bare.held != nil }},
+		{"wrapped", wrapped, wrapped.source.(*idleReader), f, func() bool { return wrapped.held != nil }},
 	} {
 		if test.idle == nil {
 			t.Fatalf("%s: is not waited for without a buffer", test.name)

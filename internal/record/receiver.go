@@ -56,27 +56,46 @@ func (a *appetite) after(n int, b *buffer) {
 }
 
 // A Receiver reads from a connection. While it waits, it holds no buffer if the connection is the
-// system's or a Session.
+// system's or a Session, or has a method Bare that returns such a one: what Read passes on as it is
+// from now on, nil as long as it does not.
 type Receiver struct {
 	conn   net.Conn
-	source interface {
-		receive() (*buffer, int, error)
-	} // nil: own is read into
-	held *buffer
-	own  []byte
+	source source // nil: own is read into
+	held   *buffer
+	own    []byte
+}
+
+// A source takes a buffer when something has come.
+type source interface {
+	receive() (*buffer, int, error)
 }
 
 // NewReceiver returns a Receiver for conn, of which nobody else reads.
-func NewReceiver(conn net.Conn) *Receiver {
-	r := &Receiver{conn: conn}
-	if s, ok := conn.(*Session); ok && s.Conn == net.Conn(s.TLS) {
-		r.source = s
-	} else if idle := newIdleReader(conn); idle != nil {
-		r.source = idle
-	} else {
-		r.own = make([]byte, smallSize)
+func NewReceiver(conn net.Conn) *Receiver { return &Receiver{conn: conn, source: sourceOf(conn)} }
+
+// sourceOf returns nil for a connection that can be read from by its own Read alone, for now.
+func sourceOf(conn net.Conn) source {
+	conn = bare(conn)
+	if s, ok := conn.(*Session); ok && bare(s.Conn) == net.Conn(s.TLS) {
+		return s
 	}
-	return r
+	if conn != nil {
+		if idle := newIdleReader(conn); idle != nil {
+			return idle
+		}
+	}
+	return nil
+}
+
+// bare returns what a connection reads from, perhaps itself; nil as long as it does not only pass that on.
+func bare(conn net.Conn) net.Conn {
+	for {
+		wrapper, ok := conn.(interface{ Bare() net.Conn })
+		if !ok {
+			return conn
+		}
+		conn = wrapper.Bare()
+	}
 }
 
 // Resumes tells that a read deadline ends a wait of Receive without harm: the next call goes on.
@@ -86,6 +105,12 @@ func (r *Receiver) Resumes() bool { return r.source != nil }
 // call. With an error there may be data too. Errors are those of the connection's Read.
 func (r *Receiver) Receive() ([]byte, error) {
 	if r.source == nil {
+		r.source = sourceOf(r.conn)
+	}
+	if r.source == nil {
+		if r.own == nil {
+			r.own = make([]byte, smallSize)
+		}
 		n, err := r.conn.Read(r.own)
 		data := r.own[:n]
 		if n == len(r.own) && n < bufferSize {
@@ -94,7 +119,7 @@ func (r *Receiver) Receive() ([]byte, error) {
 		return data, err
 	}
 	r.held.release()
-	r.held = nil
+	r.held, r.own = nil, nil
 	b, n, err := r.source.receive()
 	if err != nil {
 		return nil, err
