@@ -20,7 +20,8 @@ import (
 // Bounds of the times in an OCSP response.
 const (
 	ocspSkew = 5 * time.Minute    // by which a clock may be behind
-	ocspLife = 7 * 24 * time.Hour // of an answer that does not say how long it is good for
+	ocspLife = 7 * 24 * time.Hour // of a stapled response that does not say how long it is good for
+	ocspKept = 5 * time.Minute    // that a responder's is kept, which then has news at any time (RFC 6960, 4.2.2.1)
 )
 
 // Reasons why a certificate is not trusted.
@@ -160,10 +161,18 @@ type responders struct {
 type answer struct {
 	response *ocsp.Response
 	err      error
+	came     time.Time
 }
 
+// fresh reports whether the responder need not be asked again.
 func (a *answer) fresh(now time.Time) bool {
-	return a.err == nil && (a.response.NextUpdate.IsZero() || now.Before(a.response.NextUpdate))
+	if a.err != nil {
+		return false
+	}
+	if a.response.NextUpdate.IsZero() {
+		return now.Before(a.came.Add(ocspKept))
+	}
+	return now.Before(a.response.NextUpdate)
 }
 
 // check asks the responder of leaf in a handshake. Outside of one only what was said counts.
@@ -182,7 +191,7 @@ func (o *responders) check(leaf, issuer *x509.Certificate, now time.Time, h *han
 		if a.err != nil {
 			a.err = fmt.Errorf("%s: %w", quote.Short(place), a.err)
 		}
-		known = true
+		known, a.came = true, now
 		o.mu.Lock()
 		o.known[key] = a
 		o.mu.Unlock()

@@ -204,6 +204,44 @@ func TestOCSPResponder(t *testing.T) {
 	}
 }
 
+// TestOCSPKept: an answer is kept as long as it says, and one that does not say is not kept for long.
+func TestOCSPKept(t *testing.T) {
+	ca := must[*testca.CA](t)(testca.New("Root"))
+	var asked atomic.Int32
+	var answer ocsp.Response
+	var leaf *x509.Certificate
+	responder := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked.Add(1)
+		w.Write(respond(t, ca, x509.ExtKeyUsageOCSPSigning, leaf, answer))
+	}))
+	defer responder.Close()
+	leaf = must[tls.Certificate](t)(ca.Issue([]string{host}, func(c *x509.Certificate) { c.OCSPServer = []string{responder.URL} })).Leaf
+	c := load(t, Settings{OCSP: true})
+	first := time.Now()
+	answer = ocsp.Response{Status: ocsp.Good, ThisUpdate: first.Add(-time.Minute)}
+	for _, test := range []struct {
+		after time.Duration
+		says  time.Duration // the answer, of how long it is good for; 0: nothing
+		asked int32
+	}{
+		{0, 0, 1},
+		{4 * time.Minute, 0, 1},
+		{5 * time.Minute, 0, 2},
+		{9 * time.Minute, 0, 2},
+		{11 * time.Minute, time.Hour, 3},
+		{50 * time.Minute, time.Hour, 3},
+		{60 * time.Minute, 0, 4},
+	} {
+		if answer.NextUpdate = (time.Time{}); test.says != 0 {
+			answer.NextUpdate = first.Add(test.says)
+		}
+		problems := c.ocsp.check(leaf, ca.Cert, first.Add(test.after), &handling{notice: c.notice})
+		if problems != nil || asked.Load() != test.asked {
+			t.Errorf("after %v: asked %d times, want %d; %+v", test.after, asked.Load(), test.asked, problems)
+		}
+	}
+}
+
 func TestCRL(t *testing.T) {
 	now := time.Now()
 	ca := must[*testca.CA](t)(testca.New("Root"))
