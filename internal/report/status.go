@@ -11,7 +11,7 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/ocsp"
 
-	"tlsup/internal/quote"
+	"tlsup/internal/trust"
 )
 
 // OCSP is a stapled response on the server's certificate (RFC 6960).
@@ -40,7 +40,7 @@ func (r *Report) staple(cs tls.ConnectionState, verified []*x509.Certificate) {
 	issuer := issuerOf(leaf, append(cs.PeerCertificates[1:len(cs.PeerCertificates):len(cs.PeerCertificates)], verified...))
 	response, err := ocsp.ParseResponseForCert(cs.OCSPResponse, leaf, issuer)
 	if err != nil {
-		text := quote.Escape(shorten(err.Error()))
+		text := trust.ResponseFault(err)
 		r.OCSP = &OCSP{State: "unreadable", Problem: &text}
 		return
 	}
@@ -174,5 +174,3 @@ func utc(t time.Time) *time.Time {
 	t = t.UTC()
 	return &t
 }
-
-func shorten(s string) string { return s[:min(len(s), quote.MaxQuote)] }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"tlsup/internal/trust"
 )
 
 // A Style says how reports for a person look.
@@ -277,16 +279,16 @@ func (r *Report) ocspText() (text, colour string) {
 	case "revoked":
 		colour = red
 		if o.RevokedAt != nil {
-			text += " since " + o.RevokedAt.Format(time.DateOnly)
+			text += " since " + trust.Moment(*o.RevokedAt, r.Time)
 		}
 	case "unknown", "unreadable":
 		colour = red
 	}
 	if o.ThisUpdate != nil {
-		text += ", of " + o.ThisUpdate.Format(time.DateOnly)
+		text += ", of " + trust.Moment(*o.ThisUpdate, r.Time)
 	}
 	if o.NextUpdate != nil {
-		text += " until " + o.NextUpdate.Format(time.DateOnly)
+		text += " until " + trust.Moment(*o.NextUpdate, r.Time)
 	}
 	if o.Problem != nil {
 		text, colour = text+"; "+*o.Problem, red

@@ -133,6 +133,9 @@ func days(from, to time.Time) string {
 // date is a day in UTC, as certificates count.
 func date(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 
+// Moment is a date in UTC, with the time where that may make the difference.
+func Moment(t, now time.Time) string { return moment(t, now) }
+
 // moment is a date, with the time where a clock or a time zone may make the difference.
 func moment(t, now time.Time) string {
 	if t.Sub(now).Abs() < 48*time.Hour {

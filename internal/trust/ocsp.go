@@ -33,7 +33,10 @@ var (
 	errOCSP      = errors.New("the OCSP responder gives no proof")
 )
 
-const hintRevoked = "the server's operator has to get another certificate; nothing is to be sent to whoever uses this one"
+const (
+	hintRevoked = "the server's operator has to get another certificate; nothing is to be sent to whoever uses this one"
+	hintOCSP    = "without --ocsp nobody is asked"
+)
 
 // MustStaple reports whether a certificate demands a stapled OCSP response (RFC 7633).
 func MustStaple(cert *x509.Certificate) bool {
@@ -62,7 +65,7 @@ func (e *responseError) Unwrap() error { return e.err }
 func readOCSP(raw []byte, leaf, issuer *x509.Certificate, now time.Time) (*ocsp.Response, error) {
 	r, err := ocsp.ParseResponseForCert(raw, leaf, issuer)
 	if err != nil {
-		return nil, &responseError{cause(err.Error()), err}
+		return nil, &responseError{ResponseFault(err), err}
 	}
 	if by := r.Certificate; by != nil && !by.Equal(issuer) {
 		switch {
@@ -78,11 +81,24 @@ func readOCSP(raw []byte, leaf, issuer *x509.Certificate, now time.Time) (*ocsp.
 	}
 	switch {
 	case now.Add(ocspSkew).Before(r.ThisUpdate):
-		return nil, errors.New("it is not valid before " + date(r.ThisUpdate))
+		return nil, errors.New("it is not valid before " + moment(r.ThisUpdate, now))
 	case now.After(end):
-		return nil, &responseError{"it is out of date since " + date(end), ErrOutdated}
+		return nil, &responseError{"it is out of date since " + moment(end, now), ErrOutdated}
 	}
 	return r, nil
+}
+
+// ResponseFault says why an OCSP response can't be read, which [ocsp.ParseResponseForCert] failed for
+// with err. It can be shown as it is.
+func ResponseFault(err error) string {
+	var refused ocsp.ResponseError
+	switch {
+	case errors.As(err, new(asn1.StructuralError)), errors.As(err, new(asn1.SyntaxError)):
+		return "it is no OCSP response"
+	case errors.As(err, &refused):
+		return "its responder refused to answer: " + refused.Status.String()
+	}
+	return cause(err.Error())
 }
 
 // revokedBy is the problem with a certificate that a response calls revoked.
@@ -202,7 +218,7 @@ func (o *responders) check(leaf, issuer *x509.Certificate, now time.Time, h *han
 	case a.err != nil:
 		return []problem{{
 			cert: leaf, err: errOCSP, says: fmt.Sprintf("cannot be shown to be in force, by the OCSP responder %v", a.err),
-			hint: "without --ocsp nobody is asked",
+			hint: hintOCSP,
 		}}
 	case a.response.Status == ocsp.Revoked:
 		return revokedBy(leaf, a.response, "its OCSP responder")

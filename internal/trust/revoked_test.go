@@ -72,13 +72,14 @@ func TestStaple(t *testing.T) {
 		{"good", func(l *x509.Certificate) []byte { return respond(t, ca, signing, l, good) }, "", "", true},
 		{"revoked", func(l *x509.Certificate) []byte { return respond(t, ca, signing, l, revoked) }, "", "was revoked on " + zoo.Day(0) + " (key compromise), says the stapled OCSP response", false},
 		{"unknown", func(l *x509.Certificate) []byte { return respond(t, ca, signing, l, unknown) }, "does not know the certificate", "", false},
-		{"old", func(l *x509.Certificate) []byte { return respond(t, ca, signing, l, old) }, "it is out of date since", "", false},
+		{"old", func(l *x509.Certificate) []byte { return respond(t, ca, signing, l, old) }, "it is out of date since " + old.NextUpdate.UTC().Format("2006-01-02 15:04 UTC"), "", false},
 		{"early", func(l *x509.Certificate) []byte { return respond(t, ca, signing, l, early) }, "it is not valid before", "", false},
 		{"endless", func(l *x509.Certificate) []byte { return respond(t, ca, signing, l, endless) }, "it is out of date since", "", false},
 		{"another authority's", func(l *x509.Certificate) []byte { return respond(t, other, signing, l, revoked) }, "bad OCSP signature", "", false},
 		{"by another server", func(l *x509.Certificate) []byte { return respond(t, ca, serverAuth, l, good) }, "somebody who is no OCSP responder", "", false},
 		{"on another certificate", func(*x509.Certificate) []byte { return respond(t, ca, signing, ca.Cert, good) }, "ignored", "", false},
-		{"garbage", func(*x509.Certificate) []byte { return []byte("\x1b[2J") }, "ignored", "", false},
+		{"garbage", func(*x509.Certificate) []byte { return []byte("\x1b[2J") }, "the stapled OCSP response is ignored: it is no OCSP response|", "", false},
+		{"refused", func(*x509.Certificate) []byte { return ocsp.TryLaterErrorResponse }, "ignored: its responder refused to answer: try later|", "", false},
 	} {
 		for _, demands := range []bool{false, true} {
 			var change func(*x509.Certificate)
@@ -193,6 +194,7 @@ func TestOCSPResponder(t *testing.T) {
 			if (test.place != "") != strings.Contains(notices, "nothing was asked") {
 				t.Errorf("%s: noticed %q", test.name, notices)
 			}
+			checkOCSPHint(t, test.err, err)
 			// what is said behind the handshake is the same, and nobody is asked for it
 			if p := c.Problem(tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}}, host); fmt.Sprint(p) != fmt.Sprint(err) {
 				t.Errorf("%s: then the problem is %v, in the handshake %v", test.name, p, err)
@@ -200,6 +202,34 @@ func TestOCSPResponder(t *testing.T) {
 		}
 		if n := asked.Swap(0); n != test.asked {
 			t.Errorf("%s: asked %d times, want %d", test.name, n, test.asked)
+		}
+	}
+}
+
+// checkOCSPHint: what the hint says can be done, and with a revoked certificate nothing is.
+func checkOCSPHint(t *testing.T, want string, err error) {
+	t.Helper()
+	hint := hintOCSP
+	if want == "" {
+		return
+	} else if errors.Is(err, ErrRevoked) {
+		hint = hintRevoked
+	}
+	var untrusted *Error
+	if !errors.As(err, &untrusted) || untrusted.Hint() != hint {
+		t.Errorf("the hint on %v is not %s", err, hint)
+	}
+}
+
+// TestOCSPHint: --insecure can't be added to --ocsp.
+func TestOCSPHint(t *testing.T) {
+	ca := must[*testca.CA](t)(testca.New("Root"))
+	server := &tls.Config{Certificates: []tls.Certificate{must[tls.Certificate](t)(ca.Issue([]string{host}, nil))}}
+	for asks, want := range map[bool]string{false: "; --insecure skips the check, for tests only", true: "; --insecure in place of --ocsp skips the check, for tests only"} {
+		_, err := told(t, server, load(t, Settings{NoRoots: true, OCSP: asks}))
+		var untrusted *Error
+		if !errors.As(err, &untrusted) || !strings.HasSuffix(untrusted.Hint(), want) {
+			t.Errorf("--ocsp %v: the hint on %v is not %s", asks, err, want)
 		}
 	}
 }

@@ -22,6 +22,7 @@ type Error struct {
 	sent     []*x509.Certificate
 	chain    []*x509.Certificate // to the trust anchor, though for another reason it is not trusted
 	strict   bool                // --insecure is no way out
+	ocsp     bool                // --ocsp was given, which --insecure can't go with
 }
 
 // A problem is one thing that is wrong with a certificate.
@@ -61,7 +62,11 @@ func (e *Error) Hint() string {
 			hints = append(hints, p.hint)
 		}
 	}
-	if !e.strict {
+	switch {
+	case e.strict:
+	case e.ocsp:
+		hints = append(hints, "--insecure in place of --ocsp skips the check, for tests only")
+	default:
 		hints = append(hints, "--insecure skips the check, for tests only")
 	}
 	return strings.Join(hints, "; ")
@@ -156,7 +161,10 @@ func (c *Config) verify(cs tls.ConnectionState, name string, h *handling) (accep
 	}
 	err := refuse(sent, problems...)
 	err.chain = a.chain
-	err.strict = c.pins.given() || c.known != nil || c.dane
+	// Whoever has a revoked certificate's key may be anybody, and a responder need not be asked.
+	settled := func(p problem) bool { return p.err == ErrRevoked || p.err == errOCSP }
+	err.strict = c.pins.given() || c.known != nil || c.dane || slices.ContainsFunc(problems, settled)
+	err.ocsp = c.ocsp != nil
 	return acceptance{}, err
 }
 
