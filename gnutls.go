@@ -124,7 +124,7 @@ func (g *gnutlsRun) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	start, armed := startSignal(), make(chan struct{})
-	go func() { // until it is waited for, the signal has its usual meaning
+	go func() { // until Simple Client Mode begins, the signal has its usual meaning
 		select {
 		case <-start:
 			select {
@@ -140,7 +140,7 @@ func (g *gnutlsRun) run(ctx context.Context) error {
 	if g.line.Has("starttls") {
 		return g.manual(ctx, start, armed)
 	}
-	return g.automatic(ctx)
+	return g.automatic(ctx, armed)
 }
 
 // inform tells what needs no server, if that is asked for.
@@ -180,8 +180,8 @@ func (g *gnutlsRun) priorityText() string {
 	return "NORMAL"
 }
 
-// automatic begins with the handshake, or with an upgrade.
-func (g *gnutlsRun) automatic(ctx context.Context) error {
+// automatic begins with the handshake, or with an upgrade. Once armed is closed, SIGALRM means nothing.
+func (g *gnutlsRun) automatic(ctx context.Context, armed chan<- struct{}) error {
 	session, err := g.open(ctx)
 	if err != nil {
 		return err
@@ -192,6 +192,7 @@ func (g *gnutlsRun) automatic(ctx context.Context) error {
 			return err
 		}
 	}
+	close(armed)
 	g.say("\n- Simple Client Mode:\n\n")
 	p := g.pipe()
 	if session.Protocol == negotiate.TLS() {
@@ -202,7 +203,7 @@ func (g *gnutlsRun) automatic(ctx context.Context) error {
 }
 
 // manual begins in the clear.
-func (g *gnutlsRun) manual(ctx context.Context, start <-chan struct{}, armed chan struct{}) error {
+func (g *gnutlsRun) manual(ctx context.Context, start <-chan struct{}, armed chan<- struct{}) error {
 	conn, err := g.dial(ctx)
 	if err != nil {
 		return err

@@ -86,6 +86,19 @@ func (c *gnutlsClient) alarms() {
 	}
 }
 
+// alarmed sends SIGALRM where it means nothing any more.
+func alarmed(c *gnutlsClient) {
+	c.sees(`^- Simple Client Mode:\n\n`)
+	c.alarms()
+	c.sees(`^hello`)
+	c.alarms()
+	c.sends("hi\n")
+	c.sees(`^you said hi`)
+	c.ends()
+	c.alarms()
+	c.sees(`^bye`)
+}
+
 // said is what is compared: all that a program said, and how it ended.
 type said struct {
 	status   int
@@ -279,6 +292,30 @@ var gnutlsSessions = []struct {
 		TLS
 		end`,
 		args: []string{"--starttls-proto", "smtp", "--x509cafile=ca.pem", "localhost", "-p", "PORT"}},
+	{name: "SIGALRM in TLS, and behind the end of the input", dialogue: `
+		TLS
+		S: hello
+		C- hi\n
+		S: you said hi
+		end
+		S: bye`,
+		args:  []string{"--x509cafile=ca.pem", "localhost", "-p", "PORT"},
+		drive: alarmed},
+	{name: "SIGALRM behind an upgrade", dialogue: `
+		S: 220 hello
+		C: EHLO localhost
+		S: 250-hello
+		S: 250 STARTTLS
+		C: STARTTLS
+		S: 220 go
+		TLS
+		S: hello
+		C- hi\n
+		S: you said hi
+		end
+		S: bye`,
+		args:  []string{"--starttls-proto=smtp", "--x509cafile=ca.pem", "localhost", "-p", "PORT"},
+		drive: alarmed},
 	{name: "an upgrade, and an expired certificate", changes: []string{"expired"}, dialogue: `
 		S: 220 hello
 		C: EHLO localhost
