@@ -342,11 +342,11 @@ func Secure(ctx context.Context, up *negotiate.Upgraded, t Target, o *Options) (
 	if err != nil {
 		return nil, &Error{Target: t.Address(), Step: Handshake, Err: err}
 	}
-	config := with.config
-	if o.Local != nil && up.Protocol.Further {
-		config = o.equip(o.Local, t, up.Conn, config)
-	}
 	ctx = trust.Watching(ctx)
+	config := with.client(ctx)
+	if o.Local != nil && up.Protocol.Further {
+		config.ClientSessionCache = o.equip(o.Local, t, up.Conn, with, config.ClientSessionCache)
+	}
 	tlsConn := tls.Client(under, config)
 	if err := tlsConn.HandshakeContext(ctx); err != nil {
 		return nil, t.handshakeError(ctx, o.Trust, o.Trust.Rejection(tlsConn.ConnectionState(), err))
@@ -417,6 +417,9 @@ func (t Target) implicit() *negotiate.Protocol {
 // handshakeError tells what the handshake met: a certificate, cleartext, an alert, or
 // nothing.
 func (t Target) handshakeError(ctx context.Context, settings *trust.Config, err error) error {
+	if verdict := trust.Distrusted(ctx); verdict != nil && errors.Is(err, context.DeadlineExceeded) {
+		err = verdict // finding out took too long, not the server
+	}
 	e := &Error{Target: t.Address(), Step: Handshake, Err: err}
 	var untrusted *trust.Error
 	var cleartext *negotiate.CleartextError

@@ -7,17 +7,16 @@ import (
 	"sync"
 
 	"tlsup/internal/record"
+	"tlsup/internal/trust"
 	"tlsup/negotiate"
 )
 
 // equip gives a tunnel's client the means for further connections with the server that conn leads
-// to, on the session's settings, which it returns changed for that.
-func (o *Options) equip(l *negotiate.Local, t Target, conn net.Conn, config *tls.Config) *tls.Config {
-	kept := &keptSession{all: config.ClientSessionCache}
-	config = config.Clone()
-	config.ClientSessionCache = kept
+// to, with the session's settings. It returns the cache for the session, in place of all.
+func (o *Options) equip(l *negotiate.Local, t Target, conn net.Conn, with *settings, all tls.ClientSessionCache) tls.ClientSessionCache {
+	kept := &keptSession{all: all}
 	if t.Socket != "" {
-		return config
+		return kept
 	}
 	if o.Proxy != nil {
 		proxy, err := o.Proxy.forTarget(t.Address())
@@ -42,16 +41,17 @@ func (o *Options) equip(l *negotiate.Local, t Target, conn net.Conn, config *tls
 		}
 		under := record.NewConn(negotiate.GoAhead(conn))
 		resumed := &furtherSession{kept: kept}
-		settings := config.Clone()
-		settings.ClientSessionCache = resumed
-		tlsConn := tls.Client(under, settings)
+		ctx = trust.Watching(ctx)
+		config := with.client(ctx)
+		config.ClientSessionCache = resumed
+		tlsConn := tls.Client(under, config)
 		if err := tlsConn.HandshakeContext(ctx); err != nil {
 			return nil, from.handshakeError(ctx, o.Trust, o.Trust.Rejection(tlsConn.ConnectionState(), err))
 		}
 		resumed.done(tlsConn.ConnectionState().DidResume)
 		return &dataSession{record.NewSession(tlsConn, tlsConn, under), conn}, nil
 	}
-	return config
+	return kept
 }
 
 // A dataSession is a further connection with a server, whose end is the end of what is transferred.

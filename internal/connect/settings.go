@@ -1,6 +1,7 @@
 package connect
 
 import (
+	"context"
 	"crypto/tls"
 	"sync"
 
@@ -34,9 +35,20 @@ const keptSettings = 64
 
 // settings are those of a session.
 type settings struct {
-	name   string        // that the certificate has to be valid for, in ASCII as certificates have it
-	trust  *trust.Config // bound to the server
-	config *tls.Config
+	name    string        // that the certificate has to be valid for, in ASCII as certificates have it
+	trust   *trust.Config // bound to the server
+	limited *trust.Config // the same, to the versions of TLS that the protocol is for
+	alpn    []string      // what the protocol wants offered
+	cache   tls.ClientSessionCache
+}
+
+// client are the settings of one handshake, which has all it may need of others within ctx.
+func (s *settings) client(ctx context.Context) *tls.Config {
+	config := s.limited.Within(ctx).Client(s.name, s.alpn)
+	if s.cache != nil {
+		config.ClientSessionCache = s.cache
+	}
+	return config
 }
 
 // settings are the settings for a session in which p is spoken, nil for something unknown.
@@ -64,17 +76,12 @@ func (o *Options) settings(t Target, p *negotiate.Protocol, name string) (*setti
 }
 
 func (o *Options) makeSettings(t Target, p *negotiate.Protocol, name string) (s *settings, err error) {
-	s = &settings{name: name, trust: o.Trust.For(t.server(p, o))}
+	s = &settings{name: name, trust: o.Trust.For(t.server(p, o)), cache: o.Sessions}
 	if ascii, err := idna.Lookup.ToASCII(name); err == nil {
 		s.name = ascii
 	}
-	if s.config, err = sessionConfig(s.trust, p, s.name); err != nil {
-		return nil, err
-	}
-	if o.Sessions != nil {
-		s.config.ClientSessionCache = o.Sessions
-	}
-	return s, nil
+	s.limited, s.alpn, err = limit(s.trust, p)
+	return s, err
 }
 
 // server is whom the session is with, in which p is spoken, nil for something unknown.
@@ -88,17 +95,14 @@ func (t Target) server(p *negotiate.Protocol, o *Options) trust.Server {
 // CheckTrust reports whether the TLS settings fit the protocol: nil, or an error that names the
 // option that does not.
 func (o *Options) CheckTrust(p *negotiate.Protocol) error {
-	_, err := sessionConfig(o.Trust, p, "")
+	_, _, err := limit(o.Trust, p)
 	return err
 }
 
-func sessionConfig(c *trust.Config, p *negotiate.Protocol, name string) (*tls.Config, error) {
+func limit(c *trust.Config, p *negotiate.Protocol) (*trust.Config, []string, error) {
 	if p == nil {
-		return c.Client(name, nil), nil
+		return c, nil, nil
 	}
 	limited, err := c.Limit(p.Name, p.MinVersion, p.MaxVersion)
-	if err != nil {
-		return nil, err
-	}
-	return limited.Client(name, p.ALPN), nil
+	return limited, p.ALPN, err
 }

@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/rand"
@@ -112,7 +113,7 @@ func (s *server) check(t testing.TB, o Options) *Report {
 
 func checked(t testing.TB, target connect.Target, settings trust.Settings, o Options) *Report {
 	t.Helper()
-	o.Connect.Network, o.Timeout = "tcp", 30*time.Second
+	o.Connect.Network, o.Timeout = "tcp", cmp.Or(o.Timeout, 30*time.Second)
 	o.Connect.Trust = must[*trust.Config](t)(trust.Load(settings))
 	r := must[*Report](t)(Check(t.Context(), target.Protocol.Name+"://"+target.Address(), target, o))
 	valid(t, r)
@@ -402,6 +403,21 @@ func TestOCSP(t *testing.T) {
 				t.Errorf("no %q in\n%s", test.text, text)
 			}
 		})
+	}
+}
+
+// TestSilentResponder: an OCSP responder that does not answer has no more time than the server, which is
+// not blamed for it.
+func TestSilentResponder(t *testing.T) {
+	l := must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0")) // connections to it wait to be accepted
+	defer l.Close()
+	ca := must[*testca.CA](t)(testca.New("root"))
+	leaf := must[tls.Certificate](t)(ca.Issue([]string{testserver.Host}, func(c *x509.Certificate) { c.OCSPServer = []string{"http://" + l.Addr().String()} }))
+	s := start(t, "imaps", func(c *tls.Config) { c.Certificates = []tls.Certificate{leaf} })
+	s.trust.CAFiles, s.trust.OCSP = []string{file(t, ca.PEM())}, true
+	r := s.check(t, Options{Timeout: time.Second})
+	if r.Status != connect.StatusNotTrusted || r.Error.Step != "verify" || !strings.Contains(r.Error.Reason, l.Addr().String()+"\": it did not answer in time") {
+		t.Errorf("status %d, %+v", r.Status, r.Error)
 	}
 }
 

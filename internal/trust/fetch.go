@@ -68,11 +68,7 @@ func fetch(ctx context.Context, place, kind string, question []byte, dialing fun
 	request.Header = header
 	reply, err := client.Do(request)
 	if err != nil {
-		var failed *url.Error
-		if errors.As(err, &failed) {
-			err = failed.Err // the message has the place
-		}
-		return nil, errors.New(quote.Escape(err.Error()))
+		return nil, fetchError(err)
 	}
 	defer reply.Body.Close()
 	if reply.StatusCode != http.StatusOK {
@@ -81,9 +77,22 @@ func fetch(ctx context.Context, place, kind string, question []byte, dialing fun
 	raw, err := io.ReadAll(io.LimitReader(reply.Body, maxFetch+1))
 	switch {
 	case err != nil:
-		return nil, errors.New(quote.Escape(err.Error()))
+		return nil, fetchError(err)
 	case len(raw) > maxFetch:
 		return nil, fmt.Errorf("its answer is longer than %d bytes", maxFetch)
 	}
 	return raw, nil
+}
+
+// fetchError says why nothing came. The caller's message has the place.
+func fetchError(err error) error {
+	var late net.Error
+	var failed *url.Error
+	switch {
+	case errors.As(err, &late) && late.Timeout():
+		return errors.New("it did not answer in time")
+	case errors.As(err, &failed):
+		err = failed.Err
+	}
+	return errors.New(quote.Escape(err.Error()))
 }

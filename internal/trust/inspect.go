@@ -40,7 +40,12 @@ func (c *Config) watch(config *tls.Config, name string) {
 	look.Name, look.config = name, c
 	config.VerifyConnection = func(cs tls.ConnectionState) error {
 		look.State = &cs
-		trusted = c.insecure || c.handle(cs, name) == nil
+		trusted = true
+		if !c.insecure {
+			err := c.handle(cs, name)
+			seenIn(c.context()).verdict = err
+			trusted = err == nil
+		}
 		return nil
 	}
 	own := config.GetClientCertificate

@@ -56,7 +56,7 @@ func (c *Config) present(chain []*x509.Certificate, key crypto.Signer) {
 	// other authorities. The user asked for this one to be sent.
 	c.shared.GetClientCertificate = func(info *tls.CertificateRequestInfo) (*tls.Certificate, error) {
 		if info != nil { // nil: it is only looked at
-			requestIn(info.Context()).made = true
+			seenIn(info.Context()).requested = true
 		}
 		return own, nil
 	}

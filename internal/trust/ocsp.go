@@ -203,13 +203,15 @@ func (o *responders) check(leaf, issuer *x509.Certificate, now time.Time, h *han
 			h.say("the certificate names no OCSP responder that can be asked by http: nothing was asked")
 			return nil
 		}
-		a.response, a.err = askResponder(context.Background(), place, leaf, issuer, now, nil)
+		a.response, a.err = askResponder(h.ctx, place, leaf, issuer, now, nil)
 		if a.err != nil {
 			a.err = fmt.Errorf("%s: %w", quote.Short(place), a.err)
 		}
 		known, a.came = true, now
 		o.mu.Lock()
-		o.known[key] = a
+		if other := o.known[key]; a.err == nil || other.response == nil || !other.fresh(now) { // another connection's may have come
+			o.known[key] = a
+		}
 		o.mu.Unlock()
 	}
 	switch {

@@ -9,33 +9,57 @@ import (
 // have in common was agreed on before.
 const hintNone = "the server asked for a certificate, and there was none to give: --x509certfile FILE --x509keyfile FILE"
 
-type requestKey struct{}
+type seenKey struct{}
 
-// A request is a server's for a client's certificate.
-type request struct{ made, refused bool }
+// seen is what came up in a handshake.
+type seen struct {
+	requested, refused bool  // the server asked for a client's certificate, and there was none
+	verdict            error // on the server's certificate
+}
 
-// Watching returns a context for a handshake, of which Requested and Refused then tell.
+// Watching returns a context for a handshake, of which Requested, Refused and Distrusted then tell.
 func Watching(ctx context.Context) context.Context {
-	return context.WithValue(ctx, requestKey{}, new(request))
+	return context.WithValue(ctx, seenKey{}, new(seen))
 }
 
-func requestIn(ctx context.Context) *request {
-	if r, ok := ctx.Value(requestKey{}).(*request); ok {
-		return r
+func seenIn(ctx context.Context) *seen {
+	if s, ok := ctx.Value(seenKey{}).(*seen); ok {
+		return s
 	}
-	return new(request)
+	return new(seen)
 }
+
+// Within returns the settings for one handshake in a context, perhaps of Watching's. What others are
+// asked about the server's certificate ends with it: crypto/tls does not give it to VerifyConnection.
+func (c *Config) Within(ctx context.Context) *Config {
+	within := *c
+	within.ctx = ctx
+	return &within
+}
+
+// context is that of Within.
+func (c *Config) context() context.Context {
+	if c.ctx == nil {
+		return context.Background()
+	}
+	return c.ctx
+}
+
+// Distrusted returns what was wrong with the server's certificate in a handshake with settings of
+// Within's, nil for nothing. If the context has ended meanwhile, the handshake's error is that alone.
+func Distrusted(ctx context.Context) error { return seenIn(ctx).verdict }
 
 // Requested reports whether the server asked, in a handshake with a context of Watching's, for a
 // client's certificate. In a session that is resumed it does not.
-func Requested(ctx context.Context) bool { return requestIn(ctx).made }
+func Requested(ctx context.Context) bool { return seenIn(ctx).requested }
 
 // Refused reports whether it asked, and there was none to give.
-func Refused(ctx context.Context) bool { return requestIn(ctx).refused }
+func Refused(ctx context.Context) bool { return seenIn(ctx).refused }
 
 // giveNone is a client's answer that has no certificate.
 func giveNone(info *tls.CertificateRequestInfo) (*tls.Certificate, error) {
-	*requestIn(info.Context()) = request{made: true, refused: true}
+	s := seenIn(info.Context())
+	s.requested, s.refused = true, true
 	return new(tls.Certificate), nil
 }
 

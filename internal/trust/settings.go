@@ -8,6 +8,7 @@
 package trust
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -138,6 +139,7 @@ type Config struct {
 	pins         pins
 	known        *known                                // nil: the chain is what counts
 	server       Server                                // of For
+	ctx          context.Context                       // of Within; nil: nothing ends it
 	retried      bool                                  // of Retry
 	wanted       string                                // --tls-min, if it is higher than the default
 	narrowed     []string                              // the options that offer less than the defaults
@@ -217,8 +219,9 @@ func (c *Config) Client(name string, alpn []string) *tls.Config {
 		}
 		err := c.handle(cs, name)
 		if c.known != nil {
-			return c.settle(cs, name, err)
+			err = c.settle(cs, name, err)
 		}
+		seenIn(c.context()).verdict = err
 		return err
 	}
 	if config.GetClientCertificate == nil {

@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -103,6 +104,7 @@ func (c *Config) Problem(cs tls.ConnectionState, name string) error {
 // handling is what a verification does beside it in a handshake: it asks responders, and says what a
 // person should know. Nil: neither.
 type handling struct {
+	ctx    context.Context // that bounds it
 	notice func(format string, args ...any)
 }
 
@@ -114,7 +116,7 @@ func (h *handling) say(format string, args ...any) {
 
 // handle is Problem in a handshake.
 func (c *Config) handle(cs tls.ConnectionState, name string) error {
-	if _, err := c.verify(cs, c.reference(name), &handling{c.notice}); err != nil {
+	if _, err := c.verify(cs, c.reference(name), &handling{c.context(), c.notice}); err != nil {
 		return err
 	}
 	return nil
