@@ -10,9 +10,9 @@ import (
 )
 
 // A memory keeps chains that were found good. For the same certificates, name and trust anchors
-// nothing but the time can change the answer, and that is looked at again each time: what it saves
-// are the signatures of a server's certificates, in each of its sessions. What is known of
-// revocation, pins and known hosts is not kept.
+// nothing but the time can change the answer, and that is looked at again each time; settings with
+// other anchors need another memory. What it saves are the signatures of a server's certificates, in
+// each of its sessions. What is known of revocation, pins and known hosts is not kept.
 type memory struct {
 	mu    sync.Mutex
 	found []foundChain // the latest last
