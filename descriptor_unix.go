@@ -41,22 +41,37 @@ func socketPair(ours, theirs **os.File) error {
 	return nil
 }
 
-// readNow reads what is there, and returns how many bytes that were. It waits for none.
-func readNow(file *os.File, b []byte) (n int) {
-	raw, err := file.SyscallConn()
-	if err != nil {
-		return 0
+// awaitByte waits for a byte at a socket of socketPair, and leaves it there. It reports false at the end.
+func awaitByte(socket *os.File) (b byte, ok bool) {
+	if raw, err := socket.SyscallConn(); err == nil {
+		raw.Read(func(fd uintptr) bool {
+			b, ok, err = peek(fd)
+			return err != unix.EAGAIN
+		})
 	}
-	raw.Read(func(fd uintptr) bool {
-		flags, err := unix.FcntlInt(fd, unix.F_GETFL, 0)
-		if err != nil || syscall.SetNonblock(int(fd), true) != nil {
-			return true
-		}
-		n, _ = syscall.Read(int(fd), b)
-		if flags&unix.O_NONBLOCK == 0 { // whoever shares the file is not to find it changed
-			syscall.SetNonblock(int(fd), false)
-		}
-		return true
-	})
-	return max(n, 0)
+	return b, ok
+}
+
+// hasByte reports whether there is a byte at a socket of socketPair now.
+func hasByte(socket *os.File) (ok bool) {
+	if raw, err := socket.SyscallConn(); err == nil {
+		raw.Control(func(fd uintptr) { _, ok, _ = peek(fd) })
+	}
+	return ok
+}
+
+func peek(fd uintptr) (byte, bool, error) {
+	b := make([]byte, 1)
+	n, _, err := unix.Recvfrom(int(fd), b, unix.MSG_PEEK)
+	return b[0], n == 1, err
+}
+
+// hasUnread reports whether there is something to be read from a pipe now. Reading it without waiting
+// would be seen by those who share the pipe.
+func hasUnread(pipe *os.File) bool {
+	n := 0
+	if raw, err := pipe.SyscallConn(); err == nil {
+		raw.Control(func(fd uintptr) { n, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0) })
+	}
+	return n > 0
 }

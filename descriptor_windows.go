@@ -15,4 +15,8 @@ const handsDescriptors = false
 
 func socketPair(_, _ **os.File) error { return errors.ErrUnsupported }
 
-func readNow(*os.File, []byte) int { return 0 }
+func awaitByte(*os.File) (byte, bool) { return 0, false }
+
+func hasByte(*os.File) bool { return false }
+
+func hasUnread(*os.File) bool { return false }

@@ -230,7 +230,7 @@ func (s *session) manualHint(err error) error {
 	if errors.As(err, &failed) && failed.Step == connect.Upgrade && s.plan.after == nil {
 		failed.Hint = "end the input when the server has given its go-ahead, or wait for it with --starttls-after REGEXP"
 		if s.ucspi != nil && s.ucspi.ordered() {
-			failed.Hint = "the command has to read the server's go-ahead before it asks for TLS"
+			failed.Hint = readFirst
 		}
 	}
 	return err
@@ -360,9 +360,7 @@ func (s *session) commandStreams(command *exec.Cmd, cancel context.CancelCauseFu
 		}
 	}
 	if u := s.ucspi; u != nil {
-		u.wrong = func(err error) {
-			cancel(&connect.Error{Target: s.plan.target.Address(), Step: connect.Upgrade, Err: err})
-		}
+		u.target, u.cancel = s.plan.target.Address(), cancel
 		return ucspiOut{u}, ucspiIn{u}, nil
 	}
 	if stdin, err = command.StdinPipe(); err == nil {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -24,9 +26,14 @@ import (
 // clear until it writes y or Y to the descriptor SSLCTLFD; from then on SSLREADFD and SSLWRITEFD are the
 // session inside TLS, about which it is told on SSLCTLFD if it was Y.
 //
-// What the command has written by then is sent in the clear, and nothing that it writes later. What the
-// server has sent in the clear and the command has not read by then ends the run.
+// Which came first, what it writes to its standard output or its request, can't be known once both are
+// there. A command that has read the server's go-ahead in between leaves no doubt, since all that it wrote
+// before has been sent by then; any other ends the run, and nothing of what is in doubt is sent. What the
+// server has sent in the clear and the command has not read when it asks ends the run, too.
 type ucspi struct {
+	target string                  // for errors
+	cancel context.CancelCauseFunc // ends the run
+
 	control *os.File // our end of SSLCTLFD
 
 	theirs []*os.File // the command's ends, until it has started
@@ -34,17 +41,22 @@ type ucspi struct {
 
 	clearIn, tlsIn   *os.File    // what the command writes
 	clearOut, tlsOut *os.File    // what it reads
+	last             []byte      // of what was written to clearOut
 	inside           atomic.Bool // it reads tlsOut
 
-	asked   chan struct{} // closed when watch knows what the command asks for
-	command byte          // y or Y; 0: nothing
-	wrong   func(error)   // told of something else that it asks for
-
-	draining bool          // what is left of clearIn is read
-	drained  chan struct{} // closed when nothing is left, which is the order to start TLS
-	begun    chan struct{} // closed when TLS has begun
-	late     atomic.Bool   // it has begun by another order, on the standard streams
+	request atomic.Int32  // y or Y; 0: nothing yet
+	granted chan struct{} // closed when the request is good, which is the order to start TLS
+	begun   chan struct{} // closed when TLS has begun
+	late    atomic.Bool   // it has begun by another order, on the standard streams
 }
+
+var (
+	errAround = errors.New("the command wrote to its standard output around its request for TLS")
+	errTwice  = errors.New("the command asks for TLS on SSLCTLFD when another order, or the end of its standard output, has started it")
+)
+
+// readFirst is what such a command has to do.
+const readFirst = "the command has to read the server's go-ahead before it asks for TLS"
 
 // ucspiWait is how long a command may take to read about the session.
 const ucspiWait = 5 * time.Second
@@ -55,7 +67,7 @@ func offerUCSPI(command *exec.Cmd) (*ucspi, error) {
 	if !handsDescriptors {
 		return nil, nil
 	}
-	u := &ucspi{asked: make(chan struct{}), drained: make(chan struct{}), begun: make(chan struct{})}
+	u := &ucspi{granted: make(chan struct{}), begun: make(chan struct{})}
 	var control, clearWrite, tlsRead, tlsWrite *os.File
 	err := errors.Join(
 		socketPair(&u.control, &control),
@@ -87,71 +99,58 @@ func (u *ucspi) started() {
 	}
 }
 
+// fail ends the run, and returns the error that it ends with.
+func (u *ucspi) fail(err error, hint string) error {
+	failed := &connect.Error{Target: u.target, Step: connect.Upgrade, Err: err, Hint: hint}
+	u.cancel(failed)
+	return failed
+}
+
 // watch waits for the command to ask for TLS.
 func (u *ucspi) watch() {
-	defer close(u.asked)
-	b := make([]byte, 1)
-	if n, _ := u.control.Read(b); n == 1 {
-		u.note(b[0])
-	}
-}
-
-// note notes what the command has asked for.
-func (u *ucspi) note(command byte) {
-	if command != 'y' && command != 'Y' {
-		u.wrong(fmt.Errorf("the command asks for %s on SSLCTLFD, which is neither y nor Y", quote.Short(string(rune(command)))))
+	request, ok := awaitByte(u.control)
+	if !ok {
 		return
 	}
-	u.command = command
-	u.clearIn.SetReadDeadline(time.Unix(1, 0)) // wakes readClear
+	u.request.Store(int32(request)) // before the byte is taken away: see asks
+	u.control.Read(make([]byte, 1)) // closing a socket in which there is something left is a reset
+	switch {
+	case request != 'y' && request != 'Y':
+		u.fail(fmt.Errorf("the command asks for %s on SSLCTLFD, which is neither y nor Y", quote.Short(string(rune(request)))), "")
+	case u.late.Load():
+		u.fail(errTwice, "")
+	default:
+		past := time.Unix(1, 0)
+		u.clearIn.SetReadDeadline(past)   // wakes Read
+		u.clearOut.SetWriteDeadline(past) // what the command has not read by now is not waited for
+	}
 }
 
-// wanted reports whether the command has asked for TLS by now. One that closes its standard output has
-// done so before, and without it that would be an order of its own.
-func (u *ucspi) wanted() bool {
-	u.control.SetReadDeadline(time.Unix(1, 0)) // wakes watch
-	<-u.asked
-	u.control.SetReadDeadline(time.Time{})
-	if b := make([]byte, 1); u.command == 0 && readNow(u.control, b) == 1 {
-		u.note(b[0])
-	}
-	return u.command != 0
-}
+// asks reports whether the command has asked for TLS by now.
+func (u *ucspi) asks() bool { return hasByte(u.control) || u.request.Load() != 0 }
 
 // Read reads what the command writes: in the clear, then inside TLS.
 func (u *ucspi) Read(p []byte) (int, error) {
-	if !u.draining {
-		if n, err := u.readClear(p); !u.draining {
+	if !u.ordered() {
+		n, err := u.clearIn.Read(p)
+		switch {
+		case !u.asks():
 			return n, err
+		case n > 0:
+			return 0, u.fail(errAround, readFirst)
 		}
 		u.clearIn.SetReadDeadline(time.Time{})
-	}
-	if !u.ordered() {
-		if n := readNow(u.clearIn, p); n > 0 {
-			return n, nil
-		}
-		close(u.drained)
-		<-u.begun // nothing more is sent in the clear
-	}
-	if u.late.Load() {
-		return 0, io.EOF
+		go u.guard()
+		close(u.granted)
+		<-u.begun
 	}
 	return u.tlsIn.Read(p)
 }
 
-// readClear reads until the command has asked for TLS.
-func (u *ucspi) readClear(p []byte) (int, error) {
-	for {
-		n, err := u.clearIn.Read(p)
-		woken := errors.Is(err, os.ErrDeadlineExceeded)
-		switch {
-		case woken && u.late.Load():
-			u.clearIn.SetReadDeadline(time.Time{})
-			continue
-		case woken, err == io.EOF && !u.late.Load():
-			u.draining = u.wanted()
-		}
-		return n, err
+// guard ends the run if the command writes to its standard output when it has asked for TLS.
+func (u *ucspi) guard() {
+	if n, _ := u.clearIn.Read(make([]byte, 1)); n > 0 {
+		u.fail(errAround, readFirst)
 	}
 }
 
@@ -160,7 +159,17 @@ func (u *ucspi) Write(p []byte) (int, error) {
 	if u.inside.Load() {
 		return u.tlsOut.Write(p)
 	}
-	return u.clearOut.Write(p)
+	n, err := u.clearOut.Write(p)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = u.overlooked(p[n:])
+	}
+	u.last = append(u.last[:0], p[max(0, len(p)-512):]...)
+	return n, err
+}
+
+// overlooked ends the run for what the server has sent and the command has not read.
+func (u *ucspi) overlooked(b []byte) error {
+	return u.fail(&negotiate.CleartextError{Text: bytes.Clone(b[:min(len(b), 512)]), Upgraded: true}, readFirst)
 }
 
 // order returns a channel that is closed at the first order to start TLS: other, or the command's.
@@ -169,36 +178,39 @@ func (u *ucspi) order(other <-chan struct{}) <-chan struct{} {
 	go func() {
 		select {
 		case <-other:
-		case <-u.drained:
+		case <-u.granted:
 		}
 		close(start)
 	}()
 	return start
 }
 
-// ordered reports whether the command has given the order, and all that it wrote before was sent.
+// ordered reports whether the command has given the order.
 func (u *ucspi) ordered() bool {
 	select {
-	case <-u.drained:
+	case <-u.granted:
 		return true
 	default:
 		return false
 	}
 }
 
-// begin is called when TLS is due. It returns a *negotiate.CleartextError if the server has sent something
-// that the command has not read.
+// begin is called when TLS is due. It returns an error if the server has sent something that the command
+// has not read when it asked, or if there was another order, and it asked, too.
 func (u *ucspi) begin() error {
-	if !u.ordered() {
-		u.late.Store(true)
-		close(u.begun)
-		return errors.Join(u.control.Close(), u.tlsOut.Close())
+	if u.ordered() {
+		if hasUnread(u.unread) {
+			last := bytes.TrimRight(u.last, "\r\n")
+			return u.overlooked(last[bytes.LastIndexByte(last, '\n')+1:])
+		}
+		return nil
 	}
-	b := make([]byte, 512)
-	if n := readNow(u.unread, b); n > 0 {
-		return &negotiate.CleartextError{Text: b[:n], Upgraded: true}
+	u.late.Store(true)
+	if u.asks() {
+		return u.fail(errTwice, "")
 	}
-	return nil
+	close(u.begun)
+	return u.tlsOut.Close()
 }
 
 // secure has the session go on inside TLS.
@@ -208,7 +220,7 @@ func (u *ucspi) secure(s *connect.Session) {
 	}
 	u.inside.Store(true)
 	u.clearOut.Close()
-	if u.command == 'Y' {
+	if u.request.Load() == 'Y' {
 		u.control.SetWriteDeadline(time.Now().Add(ucspiWait))
 		io.WriteString(u.control, ucspiVariables(s))
 	}
