@@ -119,7 +119,8 @@ type furtherSession struct {
 	given *tls.ClientSessionState // that was asked for
 }
 
-// Get returns the connection's own session; when that has run out, one of a further connection.
+// Get returns the connection's own session, as long as the connection lasts; when the server knows it no
+// more, one of a further connection.
 func (f *furtherSession) Get(string) (*tls.ClientSessionState, bool) {
 	f.kept.mu.Lock()
 	defer f.kept.mu.Unlock()

@@ -39,16 +39,11 @@ type settings struct {
 	trust   *trust.Config // bound to the server
 	limited *trust.Config // the same, to the versions of TLS that the protocol is for
 	alpn    []string      // what the protocol wants offered
-	cache   tls.ClientSessionCache
 }
 
 // client are the settings of one handshake, which has all it may need of others within ctx.
 func (s *settings) client(ctx context.Context) *tls.Config {
-	config := s.limited.Within(ctx).Client(s.name, s.alpn)
-	if s.cache != nil {
-		config.ClientSessionCache = s.cache
-	}
-	return config
+	return s.limited.Within(ctx).Client(s.name, s.alpn)
 }
 
 // settings are the settings for a session in which p is spoken, nil for something unknown.
@@ -76,7 +71,7 @@ func (o *Options) settings(t Target, p *negotiate.Protocol, name string) (*setti
 }
 
 func (o *Options) makeSettings(t Target, p *negotiate.Protocol, name string) (s *settings, err error) {
-	s = &settings{name: name, trust: o.Trust.For(t.server(p, o)), cache: o.Sessions}
+	s = &settings{name: name, trust: o.Trust.For(t.server(p, o))}
 	if ascii, err := idna.Lookup.ToASCII(name); err == nil {
 		s.name = ascii
 	}
@@ -89,7 +84,7 @@ func (t Target) server(p *negotiate.Protocol, o *Options) trust.Server {
 	if p == nil {
 		p = t.Protocol
 	}
-	return trust.Server{Address: t.Address(), Protocol: p.Name, DANE: t.dane, Notice: o.Notice}
+	return trust.Server{Address: t.Address(), Protocol: p.Name, DANE: t.dane, Sessions: o.Sessions, Notice: o.Notice}
 }
 
 // CheckTrust reports whether the TLS settings fit the protocol: nil, or an error that names the

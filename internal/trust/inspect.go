@@ -35,14 +35,14 @@ func (c *Config) Inspect(look *Look) *Config {
 }
 
 // watch makes config, for a server of that name, tell c.look and go on.
-func (c *Config) watch(config *tls.Config, name string) {
+func (c *Config) watch(config *tls.Config, name string, h *handling) {
 	look, trusted := c.look, false
 	look.Name, look.config = name, c
 	config.VerifyConnection = func(cs tls.ConnectionState) error {
 		look.State = &cs
 		trusted = true
 		if !c.insecure {
-			err := c.handle(cs, name)
+			err := c.handle(cs, name, h)
 			seenIn(c.context()).verdict = err
 			trusted = err == nil
 		}

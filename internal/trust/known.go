@@ -23,6 +23,8 @@ type Server struct {
 	Protocol string // what is spoken
 	// DANE is what the DNS has to say of its certificate; nil if it was not asked.
 	DANE *DANE
+	// Sessions, if not nil, keeps its TLS sessions for resumption, in place of a file.
+	Sessions tls.ClientSessionCache
 	// Notice, if not nil, is told what a person should know though it is no error.
 	Notice func(string)
 }

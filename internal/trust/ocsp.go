@@ -75,10 +75,7 @@ func readOCSP(raw []byte, leaf, issuer *x509.Certificate, now time.Time) (*ocsp.
 			return nil, errors.New("its signer's certificate is out of date")
 		}
 	}
-	end := r.NextUpdate
-	if end.IsZero() {
-		end = r.ThisUpdate.Add(ocspLife)
-	}
+	end := endOf(r)
 	switch {
 	case now.Add(ocspSkew).Before(r.ThisUpdate):
 		return nil, errors.New("it is not valid before " + moment(r.ThisUpdate, now))
@@ -86,6 +83,14 @@ func readOCSP(raw []byte, leaf, issuer *x509.Certificate, now time.Time) (*ocsp.
 		return nil, &responseError{"it is out of date since " + moment(end, now), ErrOutdated}
 	}
 	return r, nil
+}
+
+// endOf is how long a response is good for.
+func endOf(r *ocsp.Response) time.Time {
+	if r.NextUpdate.IsZero() {
+		return r.ThisUpdate.Add(ocspLife)
+	}
+	return r.NextUpdate
 }
 
 // ResponseFault says why an OCSP response can't be read, which [ocsp.ParseResponseForCert] failed for
@@ -129,7 +134,7 @@ func (c *Config) checkOCSP(cs tls.ConnectionState, issuer *x509.Certificate, h *
 	if len(cs.OCSPResponse) > 0 {
 		r, err := readOCSP(cs.OCSPResponse, leaf, issuer, now)
 		switch {
-		case err != nil && cs.DidResume: // it is that of the first handshake, which may be old by now
+		case err != nil && cs.DidResume: // it was good when the session, which has not ended yet, was made
 		case err != nil && c.strictStaple && !errors.As(err, new(ocsp.ResponseError)): // that is no response
 			return []problem{badStaple(leaf, err)}
 		case err != nil:
@@ -137,6 +142,7 @@ func (c *Config) checkOCSP(cs tls.ConnectionState, issuer *x509.Certificate, h *
 		case r.Status == ocsp.Revoked:
 			return revokedBy(leaf, r, "the stapled OCSP response")
 		case r.Status == ocsp.Good:
+			h.proven(endOf(r))
 			return nil
 		default:
 			h.say("the stapled OCSP response is ignored: its responder does not know the certificate")

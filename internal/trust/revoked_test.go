@@ -265,7 +265,7 @@ func TestOCSPKept(t *testing.T) {
 		if answer.NextUpdate = (time.Time{}); test.says != 0 {
 			answer.NextUpdate = first.Add(test.says)
 		}
-		problems := c.ocsp.check(leaf, ca.Cert, first.Add(test.after), &handling{t.Context(), c.notice})
+		problems := c.ocsp.check(leaf, ca.Cert, first.Add(test.after), &handling{ctx: t.Context(), notice: c.notice})
 		if problems != nil || asked.Load() != test.asked {
 			t.Errorf("after %v: asked %d times, want %d; %+v", test.after, asked.Load(), test.asked, problems)
 		}

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
+	"strings"
 	"time"
 )
 
@@ -22,9 +23,55 @@ type sessionFile struct {
 }
 
 const (
-	maxSessions = 64                 // that a file keeps
-	sessionLife = 7 * 24 * time.Hour // longer no ticket lives (RFC 8446, 4.6.1)
+	maxSessions = 64             // that a file keeps
+	sessionLife = 24 * time.Hour // from the handshake in which the server proved who it is (RFC 5246, F.1.4; RFC 8446, 4.6.1)
 )
+
+// endingSessions is a cache of sessions for one connection. They are resumed no longer than the stapled
+// OCSP response is good that came with the server's certificate, and sessionLife. Both count from the
+// handshake in which it came: one that resumes a session does not prolong it.
+type endingSessions struct {
+	tls.ClientSessionCache
+	handling *handling
+}
+
+// endMark begins what a session has in its Extra on when it ends.
+const endMark = "tlsup end "
+
+// Get returns a session that has not ended.
+func (e *endingSessions) Get(key string) (*tls.ClientSessionState, bool) {
+	session, ok := e.ClientSessionCache.Get(key)
+	if !ok {
+		return nil, false
+	}
+	e.handling.resumable = sessionEnd(session)
+	if !time.Now().Before(e.handling.resumable) {
+		return nil, false
+	}
+	return session, true
+}
+
+// Put keeps a session, with its end.
+func (e *endingSessions) Put(key string, session *tls.ClientSessionState) {
+	if _, state, err := session.ResumptionState(); err == nil && state != nil {
+		state.Extra = append(state.Extra, []byte(endMark+e.handling.until.UTC().Format(time.RFC3339)))
+	}
+	e.ClientSessionCache.Put(key, session)
+}
+
+// sessionEnd is when a session ends that Put kept; long ago for others.
+func sessionEnd(session *tls.ClientSessionState) (end time.Time) {
+	_, state, err := session.ResumptionState()
+	if err != nil || state == nil {
+		return end
+	}
+	for _, extra := range state.Extra {
+		if text, ok := strings.CutPrefix(string(extra), endMark); ok {
+			end, _ = time.Parse(time.RFC3339, text)
+		}
+	}
+	return end
+}
 
 // sessionStore is what the file holds, as JSON.
 type sessionStore struct {
@@ -81,8 +128,12 @@ func parseSessions(data []byte) (*sessionStore, error) {
 	return store, nil
 }
 
-// sessionCache returns the cache for sessions with these settings, which config was made of.
+// sessionCache returns the cache for sessions with these settings, which config was made of; nil for
+// none.
 func (c *Config) sessionCache(config *tls.Config) tls.ClientSessionCache {
+	if c.sessions == "" || c.server.Sessions != nil {
+		return c.server.Sessions
+	}
 	h := sha256.New()
 	fmt.Fprintf(h, "%q %q %q %q %v %q ", c.server.Address, c.server.Protocol, config.ServerName, c.verifyName, c.insecure, config.NextProtos)
 	fmt.Fprintf(h, "%d %d %d %d %v %v ", config.MinVersion, config.MaxVersion, config.CipherSuites, config.CurvePreferences, c.pins, c.known != nil)
@@ -114,7 +165,7 @@ func (f *sessionFile) Get(string) (*tls.ClientSessionState, bool) {
 		return nil, false
 	}
 	saved, ok := store.Sessions[f.key]
-	if !ok || time.Since(saved.Saved) > sessionLife {
+	if !ok {
 		return nil, false
 	}
 	state, err := tls.ParseSessionState(saved.State)

@@ -2,15 +2,24 @@ package trust
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"golang.org/x/crypto/ocsp"
+
+	"tlsup/internal/testca"
 )
 
 func TestSessionFile(t *testing.T) {
@@ -82,7 +91,7 @@ func TestSessionOfAnother(t *testing.T) {
 	}
 	strict := load(t, Settings{CAFiles: []string{roots}, SessionFile: file, Pins: []string{"sha256//" + strings.Repeat("A", 43) + "="}})
 	config := strict.Client(host, nil)
-	key := config.ClientSessionCache.(*sessionFile).key
+	key := config.ClientSessionCache.(*endingSessions).ClientSessionCache.(*sessionFile).key
 	for _, saved := range store.Sessions {
 		store.Sessions[key] = saved
 	}
@@ -127,5 +136,92 @@ func TestSessionFileTidy(t *testing.T) {
 	store.tidy()
 	if _, ok := store.Sessions["0"]; len(store.Sessions) != maxSessions || !ok {
 		t.Errorf("%d are left", len(store.Sessions))
+	}
+}
+
+// pipedHandshake is a client's handshake on a net.Pipe, for synctest, and whether it resumed a session.
+func pipedHandshake(server, client *tls.Config) (resumed bool, err error) {
+	near, far := net.Pipe()
+	near.SetDeadline(time.Now().Add(time.Second)) // for an alert, while the server writes too
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer far.Close()
+		s := tls.Server(far, server)
+		if s.Handshake() == nil {
+			s.Close()
+		}
+	}()
+	c := tls.Client(near, client)
+	if err = c.Handshake(); err == nil {
+		_, err = io.Copy(io.Discard, c) // with the tickets of TLS 1.3
+	}
+	near.Close()
+	<-done
+	return c.ConnectionState().DidResume, err
+}
+
+// TestSessionEnd: a session is resumed no longer than the staple is good that it was made with, and than
+// a day, however often it is resumed meanwhile.
+func TestSessionEnd(t *testing.T) {
+	type try struct {
+		at      time.Duration
+		staple  time.Duration // how long it is good for, from the start; 0: none
+		resumed bool
+		err     error
+	}
+	const h = time.Hour
+	stapled := []try{
+		{0, h, false, nil}, {h / 2, h, true, nil}, {h - time.Minute, 3 * h, true, nil},
+		{h, 3 * h, false, nil}, {2 * h, 3 * h, true, nil},
+	}
+	for _, test := range []struct {
+		name  string
+		tries []try
+		must  bool // must-staple
+		s     Settings
+	}{
+		{"must-staple", append(stapled, try{3 * h, 3*h - time.Minute, false, ErrNoStaple}), true, Settings{}},
+		{"must-staple without", append(stapled, try{3 * h, 0, false, ErrNoStaple}), true, Settings{}},
+		{"staple", append(stapled, try{3 * h, 0, false, nil}), false, Settings{}},
+		{"no staple", []try{{0, 0, false, nil}, {10 * h, 0, true, nil}, {20 * h, 0, true, nil}, {24 * h, 0, false, nil}, {25 * h, 0, true, nil}}, false, Settings{Insecure: true}},
+	} {
+		for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+			for _, kept := range []string{"file", "memory"} {
+				t.Run(fmt.Sprintf("%s, %x, in a %s", test.name, version, kept), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						began := time.Now()
+						ca := must[*testca.CA](t)(testca.New("Root"))
+						cert := must[tls.Certificate](t)(ca.Issue([]string{host}, func(c *x509.Certificate) {
+							if c.NotAfter = began.Add(48 * h); test.must {
+								mustStaple(c)
+							}
+						}))
+						s, with := test.s, Server{Address: "x:1", Protocol: "imap"}
+						s.CAFiles = []string{write(t, "root.pem", ca.PEM())}
+						if kept == "file" {
+							s.SessionFile = filepath.Join(t.TempDir(), "sessions")
+						} else {
+							with.Sessions = tls.NewLRUClientSessionCache(1)
+						}
+						c := load(t, s).For(with)
+						server := &tls.Config{MaxVersion: version}
+						server.SetSessionTicketKeys([][32]byte{{1}})
+						for _, try := range test.tries {
+							time.Sleep(try.at - time.Since(began))
+							if cert.OCSPStaple = nil; try.staple != 0 {
+								cert.OCSPStaple = respond(t, ca, x509.ExtKeyUsageOCSPSigning, cert.Leaf,
+									ocsp.Response{Status: ocsp.Good, ThisUpdate: began, NextUpdate: began.Add(try.staple)})
+							}
+							server.Certificates = []tls.Certificate{cert}
+							resumed, err := pipedHandshake(server, c.Client(host, nil))
+							if resumed != try.resumed || !errors.Is(err, try.err) {
+								t.Errorf("after %v: resumed is %v, want %v, error %v", try.at, resumed, try.resumed, err)
+							}
+						}
+					})
+				})
+			}
+		}
 	}
 }

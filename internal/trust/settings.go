@@ -197,8 +197,8 @@ func (c *Config) now() time.Time {
 // Client returns the settings for one connection to a server whose certificate has to be
 // valid for name, a domain name or an address. alpn is what the protocol wants offered,
 // used when the user gave none. The handshake's error is an *Error when the certificate
-// is not trusted. The caller may set a session cache: a resumed session is verified like
-// a new one.
+// is not trusted. A resumed session is verified like a new one. The caller may set a session cache
+// in place of Server's, whose sessions end by themselves.
 func (c *Config) Client(name string, alpn []string) *tls.Config {
 	name = c.reference(name)
 	config := c.shared.Clone()
@@ -213,11 +213,13 @@ func (c *Config) Client(name string, alpn []string) *tls.Config {
 	if c.alpn != nil {
 		config.NextProtos = c.alpn
 	}
+	h := &handling{ctx: c.context(), notice: c.notice}
 	config.VerifyConnection = func(cs tls.ConnectionState) error {
+		h.begin(cs.DidResume)
 		if c.insecure {
 			return nil
 		}
-		err := c.handle(cs, name)
+		err := c.handle(cs, name, h)
 		if c.known != nil {
 			err = c.settle(cs, name, err)
 		}
@@ -227,11 +229,11 @@ func (c *Config) Client(name string, alpn []string) *tls.Config {
 	if config.GetClientCertificate == nil {
 		config.GetClientCertificate = giveNone
 	}
-	if c.sessions != "" {
-		config.ClientSessionCache = c.sessionCache(config)
+	if cache := c.sessionCache(config); cache != nil {
+		config.ClientSessionCache = &endingSessions{cache, h}
 	}
 	if c.look != nil {
-		c.watch(config, name)
+		c.watch(config, name, h)
 	}
 	if c.change != nil {
 		c.change(config, name)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"tlsup/internal/quote"
 )
@@ -106,6 +107,24 @@ func (c *Config) Problem(cs tls.ConnectionState, name string) error {
 type handling struct {
 	ctx    context.Context // that bounds it
 	notice func(format string, args ...any)
+
+	resumable time.Time // until when the session counts that was offered for resumption
+	until     time.Time // and the one that was made
+}
+
+// begin is called when the server's certificate has come, perhaps that of the session that was resumed.
+func (h *handling) begin(resumed bool) {
+	h.until = time.Now().Add(sessionLife)
+	if resumed {
+		h.until = h.resumable
+	}
+}
+
+// proven has the session count no longer than what proves its certificate.
+func (h *handling) proven(until time.Time) {
+	if h != nil && until.Before(h.until) {
+		h.until = until
+	}
 }
 
 func (h *handling) say(format string, args ...any) {
@@ -115,8 +134,8 @@ func (h *handling) say(format string, args ...any) {
 }
 
 // handle is Problem in a handshake.
-func (c *Config) handle(cs tls.ConnectionState, name string) error {
-	if _, err := c.verify(cs, c.reference(name), &handling{c.context(), c.notice}); err != nil {
+func (c *Config) handle(cs tls.ConnectionState, name string, h *handling) error {
+	if _, err := c.verify(cs, c.reference(name), h); err != nil {
 		return err
 	}
 	return nil
