@@ -31,11 +31,12 @@ func diameterAVP(code uint32, data string) string {
 	return string(b) + data + strings.Repeat("\x00", -len(data)&3)
 }
 
-// Requests of a peer: its capabilities, a watchdog, and the end.
-func diameterRequests(host string) (capabilities, watchdog, disconnect string) {
+// Requests of a peer: its capabilities, and a watchdog. Its end (DPR) is not asked for: freeDiameter answers
+// that in one thread and ends TLS in another, so that at times a record is garbled, for any client.
+func diameterRequests(host string) (capabilities, watchdog string) {
 	return diameterSays(257, host, diameterAVP(257, "\x00\x01\x7f\x00\x00\x01")+diameterAVP(266, "\x00\x00\x00\x00")+
 			"\x00\x00\x01\x0d\x00\x00\x00\x0ctest"+diameterAVP(258, "\xff\xff\xff\xff")),
-		diameterSays(280, host, ""), diameterSays(282, host, diameterAVP(273, "\x00\x00\x00\x02"))
+		diameterSays(280, host, "")
 }
 
 // diameterSuccess is Result-Code, DIAMETER_SUCCESS.
@@ -89,21 +90,21 @@ func TestFreeDiameter(t *testing.T) {
 	certificate := []string{"--x509cafile", s.CAFile(), "--x509certfile", s.path("client.pem"), "--x509keyfile", s.path("client-key.pem")}
 	for scheme, host := range map[string]string{"diameter": "a", "diameters": "b"} {
 		t.Run(scheme, func(t *testing.T) {
-			capabilities, watchdog, disconnect := diameterRequests(host)
+			capabilities, watchdog := diameterRequests(host)
 			peer := openDiameter(t, s, scheme, host)
 			if scheme == "diameters" {
 				peer.say(capabilities)
 				peer.hearDiameter(1)
 			}
-			peer.say(watchdog)
-			peer.hearDiameter(280 & 0xff)
-			peer.say(disconnect)
-			peer.hearDiameter(282 & 0xff)
+			for range 2 {
+				peer.say(watchdog)
+				peer.hearDiameter(280 & 0xff)
+			}
 			peer.conn.Close()
 
 			// One request alone: it answers those that come together in no order, and not all.
 			host += "-program"
-			capabilities, watchdog, _ = diameterRequests(host)
+			capabilities, watchdog = diameterRequests(host)
 			args, turns := append(certificate, s.target(scheme)), []turn{{capabilities, diameterSuccess}}
 			if scheme == "diameter" {
 				args, turns = append(args, "--starttls-name", host+"."+Domain), []turn{{watchdog, diameterSuccess}}
@@ -112,7 +113,7 @@ func TestFreeDiameter(t *testing.T) {
 		})
 	}
 	t.Run("tunnel", func(t *testing.T) {
-		capabilities, watchdog, disconnect := diameterRequests("client")
+		capabilities, watchdog := diameterRequests("client")
 		tu := tunnelTo(t, s, "diameter", "127.0.0.1:0", certificate[2:]...)
 		conn, err := net.Dial("tcp", tu.addr)
 		if err != nil {
@@ -121,11 +122,11 @@ func TestFreeDiameter(t *testing.T) {
 		defer conn.Close()
 		conn.SetDeadline(time.Now().Add(limit))
 		client := &session{t: t, r: bufio.NewReader(conn)}
-		for i, request := range []string{capabilities, watchdog, disconnect} {
+		for i, request := range []string{capabilities, watchdog, watchdog} {
 			if _, err := io.WriteString(conn, request); err != nil {
 				t.Fatal(err)
 			}
-			client.hearDiameter([]byte{1, 280 & 0xff, 282 & 0xff}[i])
+			client.hearDiameter([]byte{1, 280 & 0xff, 280 & 0xff}[i])
 		}
 	})
 	t.Run("unknown", func(t *testing.T) {

@@ -142,7 +142,7 @@ func (k *known) problems(server Server, leaf *x509.Certificate) []problem {
 
 // besides is how much of a key or subject stands beside another, so that both fit a terminal: the keys are
 // told in full above.
-const besides = 30
+const besides = 26
 
 // changed puts the key that is known and another one side by side.
 func (k *known) changed(before, now knownHost, leaf *x509.Certificate) problem {
