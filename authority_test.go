@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"io"
 	"math/big"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -22,9 +23,10 @@ var revokedSerial = big.NewInt(0x7777)
 // authorityOnWeb is what the authority of the servers has on the web: /ocsp is its responder, which
 // knows all its certificates, and /inter the certificate of an intermediate authority.
 type authorityOnWeb struct {
-	url   string
-	inter *testca.CA
-	by    tls.Certificate // the responder's
+	url    string
+	silent string // the URL of a responder that does not answer
+	inter  *testca.CA
+	by     tls.Certificate // the responder's
 }
 
 var onWeb = sync.OnceValues(func() (*authorityOnWeb, error) {
@@ -55,6 +57,11 @@ var onWeb = sync.OnceValues(func() (*authorityOnWeb, error) {
 		w.Write(answer)
 	})
 	a.url = httptest.NewServer(mux).URL
+	l, err := net.Listen("tcp", "127.0.0.1:0") // its connections wait to be accepted
+	if err != nil {
+		return nil, err
+	}
+	a.silent = "http://" + l.Addr().String()
 	return a, nil
 })
 

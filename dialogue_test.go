@@ -286,6 +286,8 @@ func change(config *tls.Config, changes []string) error {
 			alters = append(alters, func(cert *x509.Certificate) { cert.SerialNumber = revokedSerial })
 		case "responder":
 			alters = append(alters, func(cert *x509.Certificate) { cert.OCSPServer = []string{web.url + "/ocsp"} })
+		case "responder-silent":
+			alters = append(alters, func(cert *x509.Certificate) { cert.OCSPServer = []string{web.silent} })
 		case "stapled":
 			staple = func(leaf *x509.Certificate) ([]byte, error) { return web.respond(leaf.SerialNumber, time.Hour) }
 		case "stapled-old":
