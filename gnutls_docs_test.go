@@ -98,6 +98,7 @@ func gnutlsWords() []string {
 	}{
 		{"", w.Sets},
 		{"Behind it, + adds what a word stands for, and - or ! take it away:", w.Known},
+		{"These stand alone:", w.Special},
 		{"These can be taken away, but not added:", w.Absent},
 		{"These change nothing:", w.Harmless},
 		{"These can't be told to Go's TLS:", w.Refused},

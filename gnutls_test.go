@@ -3,6 +3,11 @@
 package main
 
 import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -22,6 +27,7 @@ import (
 	"time"
 
 	"tlsup/internal/gnutls"
+	"tlsup/internal/testca"
 	"tlsup/internal/testserver"
 	"tlsup/internal/zoo"
 )
@@ -356,6 +362,10 @@ var gnutlsSessions = []struct {
 	{name: "revoked, by a list, and insecure", changes: []string{"revoked"}, dialogue: "TLS\nend",
 		args: []string{"--insecure", "--x509crlfile=crl.pem", "--x509cafile=ca.pem", "localhost", "-p", "PORT"}},
 	{name: "not on the list", dialogue: "TLS\nend", args: []string{"--x509crlfile=crl.pem", "--x509cafile=ca.pem", "localhost", "-p", "PORT"}},
+	{name: "revoked, by a list that is not asked", changes: []string{"revoked"}, dialogue: "TLS\nend",
+		args: []string{"--priority=NORMAL:%VERIFY_DISABLE_CRL_CHECKS", "--x509crlfile=crl.pem", "--x509cafile=ca.pem", "localhost", "-p", "PORT"}},
+	{name: "revoked, says a staple that is not asked", changes: []string{"stapled", "revoked"}, dialogue: "TLS\nend",
+		args: []string{"--priority=NORMAL:%VERIFY_DISABLE_CRL_CHECKS", "--x509cafile=ca.pem", "localhost", "-p", "PORT"}},
 	{name: "good, says the responder", changes: []string{"responder"}, dialogue: "TLS\nend",
 		args: []string{"--ocsp", "--x509cafile=ca.pem", "localhost", "-p", "PORT"}},
 	{name: "revoked, says the responder", changes: []string{"responder", "revoked"}, dialogue: "TLS fails",
@@ -709,6 +719,7 @@ func TestGnutlsRefuses(t *testing.T) {
 		{"--udp", "gnutls-cli: option --udp is not supported: crypto/tls has no DTLS\n"},
 		{"-e", "gnutls-cli: option --rehandshake is not supported: "},
 		{"--dane --no-local-dns", "gnutls-cli: option --no-local-dns is not supported with --dane: "},
+		{"--priority=SECURE256", "gnutls-cli: --priority: SECURE256 can't be done here: "},
 		{"--priority=NORMAL:+PSK", "gnutls-cli: --priority: +PSK can't be done here: "},
 	} {
 		c := startGnutls(t, "tlsup", append([]string{"--as", gnutls.Name, "localhost"}, strings.Fields(test.args)...)...)
@@ -916,10 +927,89 @@ var zooDiffers = map[string]string{
 	"names without end":                                "it says no end",
 }
 
+var gnutlsVerdicts = regexp.MustCompile(`(?m)^- Status: .*$|^\*\*\* (?:PKI|Fatal).*$`)
+
+// gnutlsVerdict is what a program says of a server's certificate, and its status.
+func gnutlsVerdict(t *testing.T, program string, args ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), program, args...)
+	cmd.Env = append(os.Environ(), "GORACE="+gorace)
+	out, _ := cmd.CombinedOutput() // in another order, over pipes
+	lines := gnutlsVerdicts.FindAllString(string(out), -1)
+	slices.Sort(lines)
+	return fmt.Sprintf("%s\nstatus %d", strings.Join(lines, "\n"), cmd.ProcessState.ExitCode())
+}
+
+// TestGnutlsStrength: sets and profiles of priority strings demand the same of certificates' keys and
+// signatures.
+func TestGnutlsStrength(t *testing.T) {
+	t.Parallel()
+	programs := gnutlsPrograms(t)
+	words := []string{
+		"NORMAL", "PFS", "PERFORMANCE", "SECURE128", "LEGACY", "LEGACY:NORMAL", "NORMAL:%PROFILE_VERY_WEAK", "NORMAL:%PROFILE_LOW", "NORMAL:%PROFILE_LEGACY",
+		"NORMAL:%PROFILE_MEDIUM", "NORMAL:%PROFILE_HIGH", "NORMAL:%PROFILE_ULTRA", "NORMAL:%PROFILE_FUTURE", "NORMAL:%PROFILE_HIGH:NORMAL",
+	}
+	rsaKey := func(bits int) func() (crypto.Signer, error) {
+		return func() (crypto.Signer, error) { return rsa.GenerateKey(rand.Reader, bits) }
+	}
+	authority, other := root(t), root(t)
+	for _, test := range []struct {
+		name  string
+		key   func() (crypto.Signer, error)
+		words []string
+		args  []string
+		roots *testca.CA
+	}{
+		{"RSA with 1024 bits", rsaKey(1024), words, nil, authority},
+		{"RSA with 2048 bits", rsaKey(2048), words, nil, authority},
+		{"P-256", func() (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) }, words[9:], nil, authority},
+		{"a wrong name besides", rsaKey(1024), []string{"NORMAL:%PROFILE_HIGH"}, []string{"--verify-hostname=x.example"}, authority},
+		{"an unknown authority besides", rsaKey(1024), []string{"NORMAL:%PROFILE_HIGH"}, nil, other},
+		{"insecure", rsaKey(1024), []string{"NORMAL:%PROFILE_HIGH"}, []string{"--insecure"}, authority},
+		{"broken allowed", rsaKey(1024), []string{"NORMAL:%PROFILE_HIGH"}, []string{"--verify-allow-broken"}, authority},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			key, err := test.key()
+			if err != nil {
+				t.Fatal(err)
+			}
+			cert, err := authority.IssueFor(key, []string{"localhost"}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			server, err := testserver.Start("imaps", func(c *tls.Config) { c.Certificates = []tls.Certificate{cert} })
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer server.Close()
+			file := filepath.Join(t.TempDir(), "roots.pem")
+			if err := os.WriteFile(file, test.roots.PEM(), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			for _, word := range test.words {
+				args := append([]string{"--x509cafile", file, "--priority", word, "-p", strconv.Itoa(server.Addr.Port), "localhost"}, test.args...)
+				ours, theirs := gnutlsVerdict(t, programs["tlsup"], args...), gnutlsVerdict(t, programs["gnutls-cli"], args...)
+				if ours != theirs || !strings.Contains(ours, "- Status: ") {
+					t.Errorf("%s: it says\n%s\ngnutls-cli says\n%s", word, ours, theirs)
+				}
+			}
+		})
+	}
+}
+
+func root(t *testing.T) *testca.CA {
+	t.Helper()
+	ca, err := testca.New("test root")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ca
+}
+
 // TestGnutlsZoo: both judge certificates alike.
 func TestGnutlsZoo(t *testing.T) {
 	programs := gnutlsPrograms(t)
-	verdict := regexp.MustCompile(`(?m)^- Status: .*$|^\*\*\* (?:PKI|Fatal).*$`)
 	for _, s := range zoo.Specimens {
 		if s.Unread {
 			continue
@@ -938,12 +1028,7 @@ func TestGnutlsZoo(t *testing.T) {
 			}
 			said := map[string]string{}
 			for name, path := range programs {
-				cmd := exec.CommandContext(t.Context(), path, "--x509cafile", file, "--verify-hostname", s.Wanted(), "--port", strconv.Itoa(server.Addr.Port), "127.0.0.1")
-				cmd.Env = append(os.Environ(), "GORACE="+gorace)
-				out, _ := cmd.CombinedOutput() // in another order, over pipes
-				lines := verdict.FindAllString(string(out), -1)
-				slices.Sort(lines)
-				said[name] = fmt.Sprintf("%s\nstatus %d", strings.Join(lines, "\n"), cmd.ProcessState.ExitCode())
+				said[name] = gnutlsVerdict(t, path, "--x509cafile", file, "--verify-hostname", s.Wanted(), "--port", strconv.Itoa(server.Addr.Port), "127.0.0.1")
 			}
 			if _, differs := zooDiffers[s.Name]; differs != (said["tlsup"] != said["gnutls-cli"]) {
 				t.Errorf("it says\n%s\ngnutls-cli says\n%s", said["tlsup"], said["gnutls-cli"])

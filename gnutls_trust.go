@@ -24,17 +24,18 @@ func (g *gnutlsRun) loadTrust(ctx context.Context) (err error) {
 	l := g.line
 	s := trust.Settings{
 		CertFile: l.Value("x509certfile"), KeyFile: l.Value("x509keyfile"), DER: l.Has("x509fmtder"),
-		VerifyName:   l.Value("verify-hostname"),
-		Insecure:     l.Has("insecure") || l.No("ca-verification"),
-		NoRoots:      l.Has("insecure"),
-		TLSMin:       "1.0",
-		ShortKeys:    true,
-		AllowBroken:  l.Has("verify-allow-broken") || l.Has("insecure"),
-		StrictStaple: true,
-		Retrieve:     l.Has("ca-auto-retrieve"),
-		Time:         g.at,
-		ALPN:         l.Values("alpn"),
-		Passphrase:   func(file string) ([]byte, error) { return askPassphrase(ctx, file) },
+		VerifyName:    l.Value("verify-hostname"),
+		Insecure:      l.Has("insecure") || l.No("ca-verification"),
+		NoRoots:       l.Has("insecure"),
+		TLSMin:        "1.0",
+		Strength:      &g.priority.Strength,
+		IgnoreRevoked: g.priority.IgnoreRevoked,
+		AllowBroken:   l.Has("verify-allow-broken") || l.Has("insecure"),
+		StrictStaple:  true,
+		Retrieve:      l.Has("ca-auto-retrieve"),
+		Time:          g.at,
+		ALPN:          l.Values("alpn"),
+		Passphrase:    func(file string) ([]byte, error) { return askPassphrase(ctx, file) },
 	}
 	if l.Has("x509crlfile") {
 		s.CRLFiles = []string{l.Value("x509crlfile")}
@@ -184,7 +185,8 @@ func (g *gnutlsRun) judge(ctx context.Context, cs tls.ConnectionState, name stri
 		errs = append(errs, reason.Err)
 	}
 	g.block.Status(verdict.Err == nil, errs, g.now())
-	if verdict.Err != nil || !g.line.Has("ocsp") || len(verdict.Chain) > 1 && g.chain.Stapled(cs, verdict.Chain[1]) {
+	stapled := !g.priority.IgnoreRevoked && len(verdict.Chain) > 1 && g.chain.Stapled(cs, verdict.Chain[1])
+	if verdict.Err != nil || !g.line.Has("ocsp") || stapled {
 		return nil
 	}
 	return g.askResponders(ctx, verdict.Chain)

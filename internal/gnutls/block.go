@@ -290,7 +290,9 @@ func statusWords(errs []error, now time.Time) string {
 			return errors.As(err, new(x509.UnknownAuthorityError)) && !errors.As(err, new(x509.InsecureAlgorithmError))
 		}, "The certificate issuer is unknown. "},
 		{invalid(x509.NotAuthorizedToSign), "The certificate issuer is not a CA. "},
-		{func(err error) bool { return errors.As(err, new(x509.InsecureAlgorithmError)) }, "The certificate chain uses insecure algorithm. "},
+		{func(err error) bool {
+			return errors.As(err, new(x509.InsecureAlgorithmError)) || errors.Is(err, trust.ErrWeak)
+		}, "The certificate chain uses insecure algorithm. "},
 		{invalid(x509.TooManyIntermediates, x509.CANotAuthorizedForThisName, x509.UnconstrainedName, x509.TooManyConstraints),
 			"The certificate chain violates the signer's constraints. "},
 		{invalid(x509.IncompatibleUsage, x509.CANotAuthorizedForExtKeyUsage), "The certificate chain does not match the intended purpose. "},

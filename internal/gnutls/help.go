@@ -42,7 +42,7 @@ func WriteWords(w io.Writer) {
 	fmt.Fprintf(w, "Priority strings:\n")
 	writeWrapped(w, PriorityWords().Sets)
 	fmt.Fprintf(w, "\nSpecial strings:\n")
-	writeWrapped(w, append(slices.Clone(harmless), "%NO_TICKETS", "%NO_TICKETS_TLS12"))
+	writeWrapped(w, append(slices.Clone(harmless), PriorityWords().Special...))
 }
 
 func writeWrapped(w io.Writer, words []string) {
@@ -58,7 +58,7 @@ func writeWrapped(w io.Writer, words []string) {
 }
 
 // Words are the words of priority strings, by what becomes of them.
-type Words struct{ Sets, Known, Absent, Harmless, Refused []string }
+type Words struct{ Sets, Known, Special, Absent, Harmless, Refused []string }
 
 // PriorityWords returns all words that are known.
 func PriorityWords() Words {
@@ -70,17 +70,21 @@ func PriorityWords() Words {
 	for _, id := range groupIDs {
 		known = append(known, "GROUP-"+groupName(id))
 	}
-	suiteB := func(s string) bool { return strings.HasPrefix(s, "SUITEB") }
-	fixed := slices.Clone(always)
+	special := []string{"%NO_TICKETS", "%NO_TICKETS_TLS12", "%VERIFY_DISABLE_CRL_CHECKS"}
+	for _, p := range profiles {
+		special = append(special, p.word)
+	}
+	fixed := append(slices.Clone(always), "SIGN-ALL")
 	for _, name := range signatures {
 		fixed = append(fixed, "SIGN-"+name)
 	}
 	return Words{
-		Sets:     slices.DeleteFunc(slices.Clone(sets), suiteB),
-		Known:    append(known, "%NO_TICKETS", "%NO_TICKETS_TLS12"),
+		Sets:     slices.DeleteFunc(slices.Clone(sets), func(s string) bool { return slices.Contains(refusedSets, s) }),
+		Known:    known,
+		Special:  special,
 		Absent:   absent,
 		Harmless: append(fixed, harmless...),
-		Refused:  append([]string{"SUITEB128", "SUITEB192", "@..."}, refused...),
+		Refused:  slices.Concat(refusedSets, []string{"@..."}, refused),
 	}
 }
 

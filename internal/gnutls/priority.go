@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"tlsup/internal/quote"
+	"tlsup/internal/trust"
 )
 
 // A Priority is what a priority string says, as far as crypto/tls can be told.
@@ -16,6 +17,9 @@ type Priority struct {
 	Suites    []uint16 // of TLS 1.2 and below; those of TLS 1.3 are always all offered
 	Groups    []tls.CurveID
 	NoTickets bool
+
+	Strength      trust.Strength // of the certificates; zero: any
+	IgnoreRevoked bool           // no list of revoked certificates counts, and no stapled OCSP response
 }
 
 // A WordError is a word of a priority string that is not known.
@@ -69,24 +73,38 @@ var absent = []string{
 // always are words for what crypto/tls always has: adding them changes nothing.
 var always = []string{
 	"COMP-ALL", "COMP-NULL", "CTYPE-ALL", "CTYPE-X509", "CTYPE-X.509", "CTYPE-CLI-ALL", "CTYPE-SRV-ALL", "CTYPE-CLI-X509", "CTYPE-SRV-X509",
-	"SIGN-ALL",
+}
+
+// profiles are what special words demand of certificates, GnuTLS's security levels.
+var profiles = []struct {
+	word     string
+	strength trust.Strength
+}{
+	{"%PROFILE_VERY_WEAK", trust.Strength{RSA: 767, EC: 128, Hash: 64}},
+	{"%PROFILE_LOW", trust.Strength{RSA: 1024, EC: 160, Hash: 80}},
+	{"%PROFILE_LEGACY", trust.Strength{RSA: 1776, EC: 192, Hash: 96}},
+	{"%PROFILE_MEDIUM", trust.Strength{RSA: 2048, EC: 224, Hash: 112}},
+	{"%PROFILE_HIGH", trust.Strength{RSA: 3072, EC: 256, Hash: 128}},
+	{"%PROFILE_ULTRA", trust.Strength{RSA: 8192, EC: 384, Hash: 192}},
+	{"%PROFILE_FUTURE", trust.Strength{RSA: 15360, EC: 512, Hash: 256}},
 }
 
 // harmless are special words that ask for what is so here anyway, or for nothing that a client does.
 var harmless = []string{
-	"%COMPAT", "%SAFE_RENEGOTIATION", "%PARTIAL_RENEGOTIATION", "%SERVER_PRECEDENCE", "%ALLOW_SMALL_RECORDS", "%NO_ETM",
-	"%NEW_PADDING", "%STATELESS_COMPRESSION", "%NO_SHUFFLE_EXTENSIONS", "%PROFILE_VERY_WEAK", "%PROFILE_LOW", "%PROFILE_LEGACY",
-	"%VERIFY_DISABLE_CRL_CHECKS",
+	"%COMPAT", "%PARTIAL_RENEGOTIATION", "%SERVER_PRECEDENCE", "%ALLOW_SMALL_RECORDS", "%NO_ETM",
+	"%NEW_PADDING", "%STATELESS_COMPRESSION", "%NO_SHUFFLE_EXTENSIONS",
 }
 
 // refused are the other special words.
 var refused = []string{
 	"%FORCE_ETM", "%NO_EXTENSIONS", "%NO_STATUS_REQUEST", "%DISABLE_WILDCARDS", "%SSL3_RECORD_VERSION", "%LATEST_RECORD_VERSION",
-	"%NO_SESSION_HASH", "%FORCE_SESSION_HASH", "%UNSAFE_RENEGOTIATION", "%DISABLE_SAFE_RENEGOTIATION", "%FALLBACK_SCSV",
+	"%NO_SESSION_HASH", "%FORCE_SESSION_HASH", "%SAFE_RENEGOTIATION", "%UNSAFE_RENEGOTIATION", "%DISABLE_SAFE_RENEGOTIATION", "%FALLBACK_SCSV",
 	"%DISABLE_TLS13_COMPAT_MODE", "%DEBUG_ALLOW_KEY_USAGE_VIOLATIONS", "%VERIFY_ALLOW_BROKEN", "%VERIFY_ALLOW_SIGN_RSA_MD5",
-	"%VERIFY_ALLOW_SIGN_WITH_SHA1", "%VERIFY_ALLOW_X509_V1_CA_CRT", "%DUMBFW", "%PROFILE_MEDIUM", "%PROFILE_HIGH",
-	"%PROFILE_ULTRA", "%PROFILE_FUTURE", "%PROFILE_SUITEB128", "%PROFILE_SUITEB192",
+	"%VERIFY_ALLOW_SIGN_WITH_SHA1", "%VERIFY_ALLOW_X509_V1_CA_CRT", "%DUMBFW", "%PROFILE_SUITEB128", "%PROFILE_SUITEB192",
 }
+
+// refusedSets are sets that name ciphers of TLS 1.3 and algorithms of signatures, which can't be chosen.
+var refusedSets = []string{"SECURE192", "SECURE256", "SUITEB128", "SUITEB192"}
 
 // sets are the words that a string begins with.
 var sets = []string{"NORMAL", "PFS", "SECURE128", "SECURE192", "SECURE256", "SUITEB128", "SUITEB192", "LEGACY", "PERFORMANCE", "NONE"}
@@ -98,8 +116,15 @@ type selection struct {
 	exchanges []string
 	macs      []string
 	groups    []tls.CurveID
-	noTickets bool
-	touched   [2]string // the last word that changed versions, and one that took a modern cipher
+
+	signatures bool   // all that crypto/tls has
+	signature  string // else a word that added one
+
+	strength      trust.Strength
+	ignoreRevoked bool
+	noTickets     bool
+
+	touched [2]string // the last word that changed versions, and one that took something of TLS 1.3
 }
 
 // ParsePriority reads a priority string: a set, or NONE, then words with +, - or ! in front, and
@@ -110,10 +135,8 @@ func ParsePriority(text string) (*Priority, error) {
 		upper := strings.ToUpper(word)
 		var err error
 		switch {
-		case upper == "":
-			if i == 0 {
-				err = &WordError{text}
-			}
+		case upper == "", upper == "NONE" && i > 0:
+			return nil, &WordError{text}
 		case upper[0] == '%':
 			err = s.special(upper)
 		case strings.ContainsRune("+-!", rune(upper[0])):
@@ -135,35 +158,38 @@ func ParsePriority(text string) (*Priority, error) {
 
 // begin selects a set.
 func (s *selection) begin(set string) error {
-	if !slices.Contains(sets, set) {
+	switch {
+	case !slices.Contains(sets, set):
 		return &WordError{set}
+	case slices.Contains(refusedSets, set):
+		return &MappingError{set, "crypto/tls can't restrict the ciphers of TLS 1.3 and the signatures"}
 	}
-	*s = selection{versions: slices.Clone(versionIDs), groups: slices.Clone(groupIDs), noTickets: s.noTickets}
+	*s = selection{versions: slices.Clone(versionIDs), groups: slices.Clone(groupIDs), signatures: true,
+		strength: profiles[1].strength, ignoreRevoked: s.ignoreRevoked, noTickets: s.noTickets}
 	s.ciphers = slices.Clone(ciphers[:5])
 	s.exchanges, s.macs = slices.Clone(exchanges), []string{"SHA1", "AEAD"}
-	only := func(kept ...string) {
-		s.ciphers = kept
-		s.touched[1] = set
-	}
 	switch set {
 	case "NONE":
 		*s = selection{}
 	case "PFS":
 		s.exchanges = s.exchanges[:2]
 	case "LEGACY":
-		s.ciphers = slices.Clone(ciphers[:6])
-	case "SECURE192", "SECURE256":
-		only("AES-256-GCM", "CHACHA20-POLY1305", "AES-256-CBC")
-		s.groups = slices.DeleteFunc(s.groups, func(id tls.CurveID) bool { return id == tls.CurveP256 || id == tls.X25519 })
-	case "SUITEB128", "SUITEB192":
-		return &MappingError{set, "crypto/tls can't restrict the suites of TLS 1.3 and the signatures"}
+		s.ciphers, s.strength = slices.Clone(ciphers[:6]), profiles[0].strength
 	}
 	return nil
 }
 
 // special takes a word with %.
 func (s *selection) special(word string) error {
+	for _, p := range profiles {
+		if p.word == word {
+			s.strength = p.strength
+			return nil
+		}
+	}
 	switch {
+	case word == "%VERIFY_DISABLE_CRL_CHECKS":
+		s.ignoreRevoked = true
 	case word == "%NO_TICKETS", word == "%NO_TICKETS_TLS12":
 		s.noTickets = true
 	case slices.Contains(refused, word):
@@ -183,19 +209,15 @@ func (s *selection) change(word string, add bool) error {
 			return &MappingError{sign + word, "crypto/tls does not have it"}
 		}
 		return nil
+	case add && slices.Contains(sets, word):
+		return &MappingError{sign + word, "one set can't be added to another"}
 	case slices.Contains(always, word):
-		if !add && (word == "SIGN-ALL" || strings.HasPrefix(word, "CTYPE-")) {
+		if !add && strings.HasPrefix(word, "CTYPE-") {
 			return &MappingError{sign + word, "crypto/tls always has it"}
 		}
 		return nil
 	case strings.HasPrefix(word, "SIGN-"):
-		if !slices.Contains(signatures, strings.TrimPrefix(word, "SIGN-")) {
-			return &WordError{word}
-		}
-		if !add {
-			return &MappingError{sign + word, "crypto/tls lets no signature algorithm be chosen"}
-		}
-		return nil
+		return s.sign(word, add)
 	case strings.HasPrefix(word, "VERS-"):
 		s.touched[0] = sign + word
 		return alter(&s.versions, versionIDs, strings.Replace(word, "VERS-TLS-ALL", "VERS-ALL", 1), add, "VERS-ALL",
@@ -216,12 +238,30 @@ func (s *selection) change(word string, add bool) error {
 		if word != kind.allWord && !slices.Contains(kind.all, word) {
 			continue
 		}
-		if kind.allWord == "CIPHER-ALL" && !add && (word == kind.allWord || slices.Contains(modern, word)) {
+		if !add && (slices.Contains(modern, word) || slices.Contains([]string{"CIPHER-ALL", "MAC-ALL", "AEAD"}, word)) {
 			s.touched[1] = sign + word
 		}
 		return alter(kind.selected, kind.all, word, add, kind.allWord, name)
 	}
 	return &WordError{word}
+}
+
+const noSignatures = "crypto/tls lets no signature algorithm be chosen"
+
+// sign takes a word for algorithms of signatures, of which crypto/tls offers all.
+func (s *selection) sign(word string, add bool) error {
+	name := strings.TrimPrefix(word, "SIGN-")
+	switch {
+	case name != "ALL" && !slices.Contains(signatures, name):
+		return &WordError{word}
+	case !add:
+		return &MappingError{"-" + word, noSignatures}
+	case name == "ALL":
+		s.signatures = true
+	default:
+		s.signature = "+" + word
+	}
+	return nil
 }
 
 // alter adds what a word names to what is selected, or removes it.
@@ -244,7 +284,7 @@ func alter[T comparable](selected *[]T, all []T, word string, add bool, allWord 
 
 // priority makes settings of the selection, or says what crypto/tls can't be told.
 func (s *selection) priority(text string) (*Priority, error) {
-	p := &Priority{NoTickets: s.noTickets, Groups: s.groups}
+	p := &Priority{NoTickets: s.noTickets, Groups: s.groups, Strength: s.strength, IgnoreRevoked: s.ignoreRevoked}
 	if len(s.versions) == 0 {
 		return nil, &MappingError{text, "no version of TLS is left"}
 	}
@@ -252,7 +292,15 @@ func (s *selection) priority(text string) (*Priority, error) {
 	if int(p.Max-p.Min) != len(s.versions)-1 {
 		return nil, &MappingError{s.touched[0], "crypto/tls can't leave out a version between others"}
 	}
-	if p.Max == tls.VersionTLS13 && slices.ContainsFunc(modern, func(c string) bool { return !slices.Contains(s.ciphers, c) }) {
+	switch {
+	case s.signatures:
+	case s.signature == "":
+		return nil, &MappingError{text, "no algorithm for signatures is left"}
+	default:
+		return nil, &MappingError{s.signature, noSignatures + ": without +SIGN-ALL, all are offered all the same"}
+	}
+	without := func(c string) bool { return !slices.Contains(s.ciphers, c) }
+	if p.Max == tls.VersionTLS13 && (!slices.Contains(s.macs, "AEAD") || slices.ContainsFunc(modern, without)) {
 		word := s.touched[1]
 		if word == "" {
 			word = text

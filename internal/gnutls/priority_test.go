@@ -24,8 +24,6 @@ func TestPriority(t *testing.T) {
 		{"NORMAL:-VERS-TLS-ALL:+VERS-TLS1.2", tls.VersionTLS12, tls.VersionTLS12, tls.TLS_RSA_WITH_AES_128_CBC_SHA, 0, nil},
 		{"PFS", tls.VersionTLS10, tls.VersionTLS13, tls.TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA, tls.TLS_RSA_WITH_AES_128_CBC_SHA, nil},
 		{"LEGACY", tls.VersionTLS10, tls.VersionTLS13, tls.TLS_RSA_WITH_3DES_EDE_CBC_SHA, tls.TLS_RSA_WITH_RC4_128_SHA, nil},
-		{"SECURE256:-VERS-TLS1.3", tls.VersionTLS10, tls.VersionTLS12, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-			[]tls.CurveID{tls.X25519MLKEM768, tls.SecP256r1MLKEM768, tls.SecP384r1MLKEM1024, tls.CurveP384, tls.CurveP521}},
 		{"NORMAL:-VERS-TLS1.3:-KX-ALL:+RSA", tls.VersionTLS10, tls.VersionTLS12, tls.TLS_RSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, nil},
 		{"NORMAL:-VERS-TLS1.3:-CIPHER-ALL:+ARCFOUR-128", tls.VersionTLS10, tls.VersionTLS12, tls.TLS_RSA_WITH_RC4_128_SHA, tls.TLS_RSA_WITH_AES_256_GCM_SHA384, nil},
 		{"NORMAL:-MAC-ALL:+AEAD", tls.VersionTLS10, tls.VersionTLS13, tls.TLS_RSA_WITH_AES_256_GCM_SHA384, tls.TLS_RSA_WITH_AES_128_CBC_SHA, nil},
@@ -38,7 +36,7 @@ func TestPriority(t *testing.T) {
 			tls.TLS_RSA_WITH_AES_128_CBC_SHA, 0, classic},
 		{"NONE:+VERS-TLS1.2:+AES-128-GCM:+ECDHE-RSA:+AEAD:+SIGN-ALL:+COMP-NULL:+GROUP-SECP256R1", tls.VersionTLS12, tls.VersionTLS12,
 			tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, []tls.CurveID{tls.CurveP256}},
-		{"NORMAL:-DHE-RSA:-CAMELLIA-128-CBC:!MD5:-SIGN-RSA-MD5:+CTYPE-X509:-VERS-SSL3.0:+SIGN-RSA-SHA256::", tls.VersionTLS10, tls.VersionTLS13,
+		{"NORMAL:-DHE-RSA:-CAMELLIA-128-CBC:!MD5:-SIGN-RSA-MD5:+CTYPE-X509:-VERS-SSL3.0:+SIGN-RSA-SHA256", tls.VersionTLS10, tls.VersionTLS13,
 			tls.TLS_RSA_WITH_AES_128_CBC_SHA, 0, nil},
 	} {
 		p, err := ParsePriority(test.text)
@@ -56,8 +54,30 @@ func TestPriority(t *testing.T) {
 			t.Errorf("%s: groups %v", test.text, p.Groups)
 		}
 	}
-	if p, err := ParsePriority("NORMAL:%NO_TICKETS"); err != nil || !p.NoTickets {
+	if p, err := ParsePriority("NORMAL:%NO_TICKETS:%VERIFY_DISABLE_CRL_CHECKS"); err != nil || !p.NoTickets || !p.IgnoreRevoked {
 		t.Errorf("%v, %v", p, err)
+	}
+}
+
+// TestPriorityStrength: what certificates have to be like is said by the last set, or a profile behind it.
+func TestPriorityStrength(t *testing.T) {
+	for text, rsa := range map[string]int{
+		"NORMAL":                            1024,
+		"PFS":                               1024,
+		"SECURE128":                         1024,
+		"LEGACY":                            767,
+		"NORMAL:LEGACY":                     767,
+		"LEGACY:NORMAL":                     1024,
+		"NORMAL:%PROFILE_HIGH":              3072,
+		"NORMAL:%PROFILE_HIGH:NORMAL":       1024,
+		"NORMAL:%PROFILE_FUTURE:%COMPAT":    15360,
+		"LEGACY:%PROFILE_LEGACY:+RSA":       1776,
+		"NORMAL:%PROFILE_HIGH:%PROFILE_LOW": 1024,
+		"NONE:+VERS-TLS1.2:+AES-128-GCM:+ECDHE-RSA:+AEAD:+SIGN-ALL:+GROUP-ALL": 0,
+	} {
+		if p, err := ParsePriority(text); err != nil || p.Strength.RSA != rsa {
+			t.Errorf("%s: %+v, %v", text, p, err)
+		}
 	}
 }
 
@@ -72,6 +92,11 @@ func TestPriorityErrors(t *testing.T) {
 		{"NORMAL:%FOO", "%FOO"},
 		{"NORMAL:+SIGN-FOO", "+SIGN-FOO"},
 		{"NORMAL:-VERS-TLS1.4", "-VERS-TLS1.4"},
+		{"NORMAL:", "NORMAL:"},
+		{"NORMAL::%COMPAT", "NORMAL::%COMPAT"},
+		{":NORMAL", ":NORMAL"},
+		{"NORMAL:NONE", "NORMAL:NONE"},
+		{"NORMAL:-SECURE256", "-SECURE256"},
 	} {
 		_, err := ParsePriority(test.text)
 		var unknown *WordError
@@ -81,7 +106,17 @@ func TestPriorityErrors(t *testing.T) {
 	}
 	for _, test := range []struct{ text, word string }{
 		{"SECURE256", "SECURE256"},
+		{"SECURE192:-VERS-TLS1.3", "SECURE192"},
+		{"NORMAL:+SECURE256", "+SECURE256"},
 		{"SUITEB128", "SUITEB128"},
+		{"NORMAL:%SAFE_RENEGOTIATION", "%SAFE_RENEGOTIATION"},
+		{"NORMAL:%PROFILE_SUITEB128", "%PROFILE_SUITEB128"},
+		{"NORMAL:-MAC-ALL", "-MAC-ALL"},
+		{"NORMAL:-AEAD", "-AEAD"},
+		{"NORMAL:-VERS-TLS1.3:-MAC-ALL", "NORMAL:-VERS-TLS1.3:-MAC-ALL"},
+		{"NORMAL:-SIGN-ALL", "-SIGN-ALL"},
+		{"NONE:+VERS-TLS1.2:+AES-128-GCM:+ECDHE-RSA:+AEAD:+GROUP-ALL", "NONE:+VERS-TLS1.2:+AES-128-GCM:+ECDHE-RSA:+AEAD:+GROUP-ALL"},
+		{"NONE:+VERS-TLS1.2:+AES-128-GCM:+ECDHE-RSA:+AEAD:+GROUP-ALL:+SIGN-RSA-SHA256", "+SIGN-RSA-SHA256"},
 		{"@SYSTEM", "@SYSTEM"},
 		{"NORMAL:+PSK", "+PSK"},
 		{"NORMAL:+SRP:+SRP-RSA", "+SRP"},

@@ -228,7 +228,7 @@ func shortKeys(chain []*x509.Certificate) (problems []problem) {
 	for _, cert := range chain[:len(chain)-1] {
 		if key, ok := cert.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() < leastRSA {
 			problems = append(problems, problem{
-				cert: cert, err: errShortKey,
+				cert: cert, err: ErrWeak,
 				says: fmt.Sprintf("has an RSA key of %d bits, which can be broken: %d are the least", key.N.BitLen(), leastRSA),
 				hint: hintReissue + "; one that is given with --x509cafile FILE itself is trusted with any key",
 			})

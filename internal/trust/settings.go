@@ -105,8 +105,11 @@ type Settings struct {
 
 	// DER tells that the files above hold one certificate or key each, in DER.
 	DER bool
-	// ShortKeys lets certificates pass whose RSA keys can be broken, as GnuTLS does.
-	ShortKeys bool
+	// Strength bounds the keys and signatures of chains, as GnuTLS does; nil: RSA keys have to be of
+	// 2048 bits at least.
+	Strength *Strength
+	// IgnoreRevoked has lists of revoked certificates and stapled OCSP responses count for nothing.
+	IgnoreRevoked bool
 	// NoRoots leaves the system's roots out though CAFiles is empty: nothing is trusted.
 	NoRoots bool
 
@@ -125,7 +128,8 @@ type Config struct {
 	strictStaple bool
 	old          bool // Legacy was given
 	legacy       bool // and the suites are its own
-	shortKeys    bool
+	strength     *Strength
+	skipRevoked  bool
 	alpn         []string
 	anchors      []anchor       // nil: the system's roots
 	roots        *x509.CertPool // the anchors; nil: the system's roots
@@ -153,7 +157,7 @@ type Config struct {
 // a passphrase only when all else is right.
 func Load(s Settings) (*Config, error) {
 	c := &Config{
-		sni: s.SNI, verifyName: s.VerifyName, insecure: s.Insecure, allowBroken: s.AllowBroken, strictStaple: s.StrictStaple, dane: s.DANE, old: s.Legacy, shortKeys: s.ShortKeys, time: s.Time, found: new(memory),
+		sni: s.SNI, verifyName: s.VerifyName, insecure: s.Insecure, allowBroken: s.AllowBroken, strictStaple: s.StrictStaple, dane: s.DANE, old: s.Legacy, strength: s.Strength, skipRevoked: s.IgnoreRevoked, time: s.Time, found: new(memory),
 		// The verification is Client's VerifyConnection. Records are as large as what is written: some
 		// servers want a packet whole in one.
 		shared: &tls.Config{InsecureSkipVerify: true, DynamicRecordSizingDisabled: true},

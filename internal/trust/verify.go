@@ -88,7 +88,6 @@ func (e *Error) Unwrap() error { return e.Err }
 // Reasons why x509 was not asked.
 var (
 	errNoCertificate = errors.New("the server sent no certificate")
-	errShortKey      = errors.New("the RSA key is too short")
 	errNoName        = errors.New("there is no name to verify the server's certificate for")
 )
 
@@ -191,6 +190,9 @@ func (c *Config) verify(cs tls.ConnectionState, name string, h *handling) (accep
 
 // checkRevoked looks whether a session's certificate was revoked, or one of its chain.
 func (c *Config) checkRevoked(cs tls.ConnectionState, a acceptance, h *handling) []problem {
+	if c.skipRevoked {
+		return nil
+	}
 	chain := a.chain
 	if a.tlsa != nil && a.tlsa.Usage == daneEE && c.ocsp == nil && c.crls == nil {
 		return nil // nothing of it counts but its key (RFC 7671, 5.1)
@@ -224,8 +226,8 @@ func (c *Config) verifyChain(sent []*x509.Certificate, name string) ([]*x509.Cer
 	return chains[0], problems
 }
 
-// chains returns all chains whose keys will do, at least one, or what is wrong with the certificates;
-// both if it is their keys.
+// chains returns all chains that are strong enough, at least one, or what is wrong with the certificates;
+// both if it is their strength.
 func (c *Config) chains(sent []*x509.Certificate, name string) ([][]*x509.Certificate, []problem) {
 	if name == "" {
 		return nil, []problem{{
@@ -237,14 +239,11 @@ func (c *Config) chains(sent []*x509.Certificate, name string) ([][]*x509.Certif
 	chains, err := c.search(sent, opts)
 	if err != nil {
 		x := examination{config: c, sent: sent, name: name, now: opts.CurrentTime}
-		return nil, x.problems(opts, err)
+		return nil, append(x.problems(opts, err), c.strength.problems(sent, sent)...)
 	}
-	if c.shortKeys {
-		return chains, nil
-	}
-	good := slices.DeleteFunc(slices.Clone(chains), func(chain []*x509.Certificate) bool { return shortKeys(chain) != nil })
+	good := slices.DeleteFunc(slices.Clone(chains), func(chain []*x509.Certificate) bool { return c.weak(chain) != nil })
 	if len(good) == 0 {
-		return chains[:1], shortKeys(chains[0])
+		return chains[:1], c.weak(chains[0])
 	}
 	return good, nil
 }
