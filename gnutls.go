@@ -311,7 +311,7 @@ func (g *gnutlsRun) handshakeFailed(err error) error {
 		return err
 	}
 	if g.block != nil {
-		g.log.Write(g.block.Failed())
+		g.log.Write(g.block.Flush())
 	}
 	g.alert(err)
 	g.complain("*** Fatal error: %s", gnutlsFatal(err))

@@ -854,6 +854,58 @@ func TestGnutlsTofu(t *testing.T) {
 	server.heard(t)
 }
 
+// TestGnutlsQuestion: both ask the same, behind what there is to know of the certificate.
+func TestGnutlsQuestion(t *testing.T) {
+	t.Parallel()
+	service := regexp.MustCompile(`(?m)^Warning: getservbyport\(\d+\) failed.*\n`)
+	for _, test := range []struct {
+		name, dialogue string
+		args, changes  []string
+		answer         string
+		status         int
+	}{
+		{"yes", "TLS\nS: bye", []string{"--tofu"}, []string{"unknown-ca"}, "y\r", 0},
+		{"yes in TLS 1.2", "TLS\nS: bye", []string{"--tofu"}, []string{"unknown-ca", "tls1.2"}, "y\r", 0},
+		{"no", "TLS fails", []string{"--tofu"}, []string{"unknown-ca"}, "n\r", 1},
+		{"no, of one that is trusted", "TLS fails", []string{"--tofu"}, nil, "n\r", 1},
+		{"it is not asked", "TLS fails", []string{"--strict-tofu"}, []string{"unknown-ca"}, "", 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			server, address := playing(t, test.dialogue, test.changes...)
+			shown := map[string]string{}
+			for name, program := range gnutlsPrograms(t) {
+				home := t.TempDir()
+				atHome := func(cmd *exec.Cmd) { cmd.Env = append(cmd.Env, "HOME="+home, "XDG_STATE_HOME=") }
+				args := append([]string{ca, "localhost", "-p", address[strings.LastIndex(address, ":")+1:]}, test.args...)
+				s := onTerminal(t, atHome, program, args...)
+				if test.answer != "" {
+					s.sees("Are you sure you want to trust it? (y/N): ")
+					s.types(test.answer)
+				}
+				s.ends(test.status)
+				server.heard(t)
+				shown[name] = service.ReplaceAllString(maskGnutls(strings.ReplaceAll(s.text(), "\r\n", "\n")), "")
+			}
+			compareSaid(t, "the screen", shown["gnutls-cli"], shown["tlsup"])
+		})
+	}
+	t.Run("nobody is there", func(t *testing.T) {
+		t.Parallel()
+		server, address := playing(t, "TLS fails", "wrong-name")
+		cmd := exec.Command(gnutls.Name, "--tofu", address)
+		cmd.Env = append(os.Environ(), "GORACE="+gorace, "HOME="+t.TempDir(), "XDG_STATE_HOME=")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // without a terminal
+		out, _ := cmd.CombinedOutput()
+		_, behind, _ := strings.Cut(string(out), "has never been contacted before.\n")
+		const want = "--tofu: the question can't be asked: there is no terminal to ask on\n*** Fatal error: Error in the certificate.\n"
+		if behind != want || cmd.ProcessState.ExitCode() != 1 {
+			t.Errorf("status %d\n%s", cmd.ProcessState.ExitCode(), out)
+		}
+		server.heard(t)
+	})
+}
+
 // TestGnutlsKnown: what was answered to gnutls-cli is known here.
 func TestGnutlsKnown(t *testing.T) {
 	t.Parallel()

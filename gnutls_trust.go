@@ -98,6 +98,9 @@ func (g *gnutlsRun) loadKnownHosts(ctx context.Context, s trust.Settings) (*trus
 				t.SetPrompt("Are you sure you want to trust it? (y/N): ")
 				return t.ReadLine()
 			})
+			if err != nil && ctx.Err() == nil {
+				g.complain("--tofu: the question can't be asked: %v", err)
+			}
 			answer = strings.ToLower(strings.TrimSpace(answer))
 			return answer == "y" || answer == "yes", err
 		}
@@ -105,10 +108,14 @@ func (g *gnutlsRun) loadKnownHosts(ctx context.Context, s trust.Settings) (*trus
 	return trust.Load(s)
 }
 
-// knownHost says what is wrong with a server's key, if it is new or another one than before.
+// knownHost says what is wrong with a server's key, if it is new or another one than before, behind what
+// there is to say of the certificate.
 func (g *gnutlsRun) knownHost(cs tls.ConnectionState, name string) {
 	host := quote.Escape(g.target.Host)
 	err := g.trust.For(trust.Server{Address: g.target.Address(), Protocol: g.target.Protocol.Name}).Problem(cs, name)
+	if errors.Is(err, trust.ErrUnknownHost) || errors.Is(err, trust.ErrChangedHost) {
+		g.log.Write(g.block.Flush())
+	}
 	switch {
 	case errors.Is(err, trust.ErrUnknownHost):
 		g.complain("Host %s (%d) has never been contacted before.", host, g.target.Port)
@@ -118,7 +125,7 @@ func (g *gnutlsRun) knownHost(cs tls.ConnectionState, name string) {
 	default:
 		return
 	}
-	if g.chain.Problem(cs, name) == nil {
+	if cs.PeerCertificates[0].VerifyHostname(g.target.Host) == nil { // gnutls-cli says so of any
 		g.complain("Its certificate is valid for %s.", host)
 	}
 }

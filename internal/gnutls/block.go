@@ -67,8 +67,13 @@ func (b *Block) Asked(info *tls.CertificateRequestInfo, sent int) {
 	}
 }
 
-// Failed returns what is to be shown of a handshake that failed.
-func (b *Block) Failed() []byte { return append(bytes.Clone(b.asked.Bytes()), b.certs.Bytes()...) }
+// Flush returns what there is to be shown by now, of a handshake that failed or in front of a question.
+func (b *Block) Flush() []byte {
+	text := append(bytes.Clone(b.asked.Bytes()), b.certs.Bytes()...)
+	b.asked.Reset()
+	b.certs.Reset()
+	return text
+}
 
 // Done returns what is to be shown of a handshake that succeeded. id is the session's, as the
 // server gave it.
