@@ -24,7 +24,7 @@ var revokedSerial = big.NewInt(0x7777)
 // knows all its certificates, and /inter the certificate of an intermediate authority.
 type authorityOnWeb struct {
 	url    string
-	silent string // the URL of a responder that does not answer
+	silent net.Listener // of a responder that does not answer: connections wait to be accepted
 	inter  *testca.CA
 	by     tls.Certificate // the responder's
 }
@@ -57,12 +57,8 @@ var onWeb = sync.OnceValues(func() (*authorityOnWeb, error) {
 		w.Write(answer)
 	})
 	a.url = httptest.NewServer(mux).URL
-	l, err := net.Listen("tcp", "127.0.0.1:0") // its connections wait to be accepted
-	if err != nil {
-		return nil, err
-	}
-	a.silent = "http://" + l.Addr().String()
-	return a, nil
+	a.silent, err = net.Listen("tcp", "127.0.0.1:0")
+	return a, err
 })
 
 // respond makes the answer on a certificate, which is good for so long.

@@ -287,7 +287,7 @@ func change(config *tls.Config, changes []string) error {
 		case "responder":
 			alters = append(alters, func(cert *x509.Certificate) { cert.OCSPServer = []string{web.url + "/ocsp"} })
 		case "responder-silent":
-			alters = append(alters, func(cert *x509.Certificate) { cert.OCSPServer = []string{web.silent} })
+			alters = append(alters, func(cert *x509.Certificate) { cert.OCSPServer = []string{"http://" + web.silent.Addr().String()} })
 		case "stapled":
 			staple = func(leaf *x509.Certificate) ([]byte, error) { return web.respond(leaf.SerialNumber, time.Hour) }
 		case "stapled-old":
