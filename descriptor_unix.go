@@ -10,14 +10,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openDescriptor takes over a file descriptor that was handed to the program.
-func openDescriptor(n int) (*os.File, error) {
-	var stat syscall.Stat_t
-	err := syscall.Fstat(n, &stat)
-	if err != nil || stat.Mode&syscall.S_IFMT == 0 { // it is the runtime's own
-		return nil, fmt.Errorf("descriptor %d is not open", n)
+// openDescriptor takes over a file descriptor that was handed to the program, to be read from or
+// written to.
+func openDescriptor(n int, write bool) (*os.File, error) {
+	// What is handed over is open behind exec; the runtime's own descriptors are not.
+	flags, err := unix.FcntlInt(uintptr(n), unix.F_GETFD, 0)
+	if err != nil || flags&unix.FD_CLOEXEC != 0 {
+		return nil, fmt.Errorf("no descriptor %d was handed over", n)
 	}
-	syscall.CloseOnExec(n) // it is not COMMAND's
+	if flags, err = unix.FcntlInt(uintptr(n), unix.F_GETFL, 0); err != nil {
+		return nil, fmt.Errorf("descriptor %d: %w", n, err)
+	}
+	switch mode := flags & unix.O_ACCMODE; {
+	case write && mode != unix.O_WRONLY && mode != unix.O_RDWR:
+		return nil, fmt.Errorf("descriptor %d is not open for writing", n)
+	case !write && mode != unix.O_RDONLY && mode != unix.O_RDWR:
+		return nil, fmt.Errorf("descriptor %d is not open for reading", n)
+	}
+	unix.CloseOnExec(n) // it is not COMMAND's
 	return os.NewFile(uintptr(n), fmt.Sprintf("descriptor %d", n)), nil
 }
 

@@ -6,7 +6,7 @@ import (
 )
 
 // openDescriptor returns an error: programs are not handed descriptors by their numbers here.
-func openDescriptor(int) (*os.File, error) {
+func openDescriptor(int, bool) (*os.File, error) {
 	return nil, errors.New("it can't be used on this system")
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -21,8 +22,9 @@ import (
 // What a program that drives this one can do: give the order to start TLS by a byte
 // (--starttls-fd), and read one JSON object a line on how the session fares (--status-fd).
 
-// descriptor opens the descriptor that an option names; nil if it was not given.
-func descriptor(c *cli.Context, option string) (*os.File, error) {
+// descriptor opens the descriptor that an option names, to be read from or written to; nil if it was
+// not given.
+func descriptor(c *cli.Context, option string, write bool) (*os.File, error) {
 	if !c.IsSet(option) {
 		return nil, nil
 	}
@@ -30,7 +32,7 @@ func descriptor(c *cli.Context, option string) (*os.File, error) {
 	if err != nil || n < 3 {
 		return nil, usagef("option --%s: %s is not the number of a descriptor from 3 on", option, quote.Short(c.String(option)))
 	}
-	file, err := openDescriptor(n)
+	file, err := openDescriptor(n, write)
 	if err != nil {
 		return nil, usagef("option --%s: %w", option, err)
 	}
@@ -92,12 +94,17 @@ type handshakeEvent struct {
 
 // events writes them. Its methods do nothing on nil.
 type events struct {
-	file   *os.File
-	target string
-	mu     sync.Mutex
+	file    *os.File
+	target  string
+	message message
+	mu      sync.Mutex
+	stuck   bool // nobody reads
 }
 
-// write writes one line. That nobody reads it any more is no reason to end the session.
+// eventWait is how long a reader of events may keep the run waiting.
+const eventWait = time.Second
+
+// write writes one line. That nobody reads it is no reason to end the session, or to keep it from ending.
 func (e *events) write(ev event) {
 	ev.Target = e.target
 	line, err := json.Marshal(ev)
@@ -106,7 +113,21 @@ func (e *events) write(ev event) {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.file.Write(append(line, '\n'))
+	if e.stuck {
+		return
+	}
+	written := make(chan struct{})
+	// A descriptor that others share is not made to have deadlines.
+	go func() {
+		defer close(written)
+		e.file.Write(append(line, '\n'))
+	}()
+	select {
+	case <-written:
+	case <-time.After(eventWait):
+		e.stuck = true
+		e.message.line("option --status-fd: nobody has read for %v: there will be no more events", eventWait)
+	}
 }
 
 func (e *events) connected(address net.Addr) {

@@ -6,9 +6,11 @@ import (
 	"bufio"
 	"encoding/json"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -30,26 +32,35 @@ func drive(t *testing.T, args ...string) *driven {
 	if err != nil {
 		t.Fatal(err)
 	}
+	d := &driven{handed(t, []*os.File{orderRead, eventsWrite}, args...), orderWrite, bufio.NewScanner(eventsRead)}
+	orderRead.Close()
+	eventsWrite.Close()
+	t.Cleanup(func() {
+		orderWrite.Close()
+		eventsRead.Close()
+	})
+	return d
+}
+
+// handed starts the program with descriptors from 3 on.
+func handed(t *testing.T, files []*os.File, args ...string) *gnutlsClient {
+	t.Helper()
 	cmd := exec.Command("tlsup", args...)
 	cmd.Dir = t.TempDir()
 	if err := writeScriptFiles(cmd.Dir); err != nil {
 		t.Fatal(err)
 	}
 	cmd.Env = append(os.Environ(), "GORACE="+gorace)
-	cmd.ExtraFiles = []*os.File{orderRead, eventsWrite}
+	cmd.ExtraFiles = files
 	p, err := startProcess(cmd)
-	orderRead.Close()
-	eventsWrite.Close()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		cmd.Process.Kill()
 		cmd.Wait()
-		orderWrite.Close()
-		eventsRead.Close()
 	})
-	return &driven{&gnutlsClient{t: t, process: p}, orderWrite, bufio.NewScanner(eventsRead)}
+	return &gnutlsClient{t: t, process: p}
 }
 
 // next reads an event.
@@ -123,9 +134,10 @@ func TestStartDescriptorEnds(t *testing.T) {
 	server.heard(t)
 }
 
+const smtpUpgrade = "S: 220 hello\nC: EHLO .*\nS: 250-hello\nS: 250 STARTTLS\nC: STARTTLS\nS: 220 go\n"
+
 func TestStatusEvents(t *testing.T) {
 	t.Parallel()
-	const upgrade = "S: 220 hello\nC: EHLO .*\nS: 250-hello\nS: 250 STARTTLS\nC: STARTTLS\nS: 220 go\n"
 	for _, test := range []struct {
 		name, dialogue string
 		changes, args  []string
@@ -133,11 +145,11 @@ func TestStatusEvents(t *testing.T) {
 		status         int
 		step           string
 	}{
-		{"an upgrade", upgrade + "TLS\nend", nil, nil, "connected upgraded handshake closed", 0, ""},
-		{"insecure", upgrade + "TLS\nend", []string{"expired"}, []string{"--insecure"}, "connected upgraded handshake closed", 0, ""},
-		{"not trusted", upgrade + "TLS fails", []string{"expired"}, nil, "connected upgraded failed", 6, "verify"},
+		{"an upgrade", smtpUpgrade + "TLS\nend", nil, nil, "connected upgraded handshake closed", 0, ""},
+		{"insecure", smtpUpgrade + "TLS\nend", []string{"expired"}, []string{"--insecure"}, "connected upgraded handshake closed", 0, ""},
+		{"not trusted", smtpUpgrade + "TLS fails", []string{"expired"}, nil, "connected upgraded failed", 6, "verify"},
 		{"not offered", "S: 220 hello\nC: EHLO .*\nS: 250 hello\nstall", nil, nil, "connected failed", 4, "capabilities"},
-		{"cut", upgrade + "TLS\ncut", nil, nil, "connected upgraded handshake failed", 1, "session"},
+		{"cut", smtpUpgrade + "TLS\ncut", nil, nil, "connected upgraded handshake failed", 1, "session"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -168,17 +180,120 @@ func TestStatusEvents(t *testing.T) {
 	}
 }
 
-// TestDescriptorsAreChecked: a descriptor that is none is found before anything is opened.
+// TestFailedEvents: the step is named wherever there was one.
+func TestFailedEvents(t *testing.T) {
+	t.Parallel()
+	nobody, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobody.Close()
+	for _, test := range []struct {
+		name, target string // "": of the dialogue
+		dialogue     string
+		args         []string
+		events       string // before the last
+		signal       bool
+		status       int
+		step         any
+		reason       string
+	}{
+		{name: "resolve", target: "smtp://mail..example.org:25", status: 3, step: "resolve", reason: "no such host"},
+		{name: "connect", target: "smtp://" + nobody.Addr().String(), status: 3, step: "connect", reason: "connection refused"},
+		{name: "handshake", dialogue: smtpUpgrade + "C?\ncut", events: "connected upgraded", status: 5, step: "handshake", reason: "server closed the connection in the handshake"},
+		{name: "a signal in the upgrade", dialogue: "stall", events: "connected", signal: true, status: 143, step: nil, reason: "ended by signal: terminated"},
+		{name: "a signal in the session", dialogue: smtpUpgrade + "TLS\nstall", events: "connected upgraded handshake", signal: true, status: 143, step: nil, reason: "ended by signal: terminated"},
+		{name: "a command that fails", dialogue: smtpUpgrade + "TLS\nend", args: []string{"--", "sh", "-c", "exit 7"}, events: "connected upgraded handshake", status: 7},
+		{name: "a command whose session fails", dialogue: smtpUpgrade + "TLS\ncut", args: []string{"--", "sh", "-c", "cat"}, events: "connected upgraded handshake", status: 1, step: "session", reason: "peer cut the TLS stream without close_notify"},
+		{name: "no command", target: "127.0.0.1:1", args: []string{"--", "./none"}, status: 2, step: nil, reason: `command "./none": no such file or directory`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			target := test.target
+			if test.dialogue != "" {
+				_, address := playing(t, test.dialogue)
+				target = "smtp://" + address
+			}
+			d := drive(t, append([]string{"--status-fd=4", ca, target}, test.args...)...)
+			for _, kind := range strings.Fields(test.events) {
+				d.next(kind)
+			}
+			if test.signal {
+				d.cmd.Process.Signal(syscall.SIGTERM)
+			}
+			kind := "failed"
+			if test.reason == "" {
+				kind = "closed"
+			}
+			got := d.next(kind)
+			reason, _ := got["reason"].(string)
+			if got["status"] != float64(test.status) || got["step"] != test.step || reason != test.reason {
+				t.Errorf("%v", got)
+			}
+			d.over(test.status)
+		})
+	}
+}
+
+// TestNobodyReadsEvents: neither the session nor its end waits for a reader for long.
+func TestNobodyReadsEvents(t *testing.T) {
+	t.Parallel()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	raw, err := w.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw.Write(func(fd uintptr) bool {
+		for err == nil {
+			_, err = syscall.Write(int(fd), make([]byte, 512)) // a pipe takes all or nothing of so little
+		}
+		return true
+	})
+	server, address := playing(t, smtpUpgrade+"TLS\nend")
+	c := handed(t, []*os.File{w}, "--status-fd=3", ca, "smtp://"+address)
+	c.ends()
+	const want = "tlsup: option --status-fd: nobody has read for 1s: there will be no more events\n"
+	if got := c.wait(); got.status != 0 || got.err != want {
+		t.Errorf("status %d\n%s", got.status, got.err)
+	}
+	server.heard(t)
+}
+
+// TestDescriptorsAreChecked: a descriptor that is none is found before anything is opened. The program's
+// own, which may have 3 and 4, are none.
 func TestDescriptorsAreChecked(t *testing.T) {
 	t.Parallel()
-	for _, test := range []struct{ arg, want string }{
-		{"--status-fd=2", `"2" is not the number of a descriptor from 3 on`},
-		{"--status-fd=x", `"x" is not the number of a descriptor from 3 on`},
-		{"--status-fd=999", "descriptor 999 is not open"},
-		{"--starttls-fd=3", "option --starttls-fd needs --starttls"},
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	both := []*os.File{r, w}
+	for _, test := range []struct {
+		args, want string
+		files      []*os.File
+	}{
+		{"--status-fd=2", `"2" is not the number of a descriptor from 3 on`, both},
+		{"--status-fd=x", `"x" is not the number of a descriptor from 3 on`, both},
+		{"--status-fd=999", "option --status-fd: no descriptor 999 was handed over", both},
+		{"--status-fd=3", "option --status-fd: no descriptor 3 was handed over", nil},
+		{"--status-fd=4", "option --status-fd: no descriptor 4 was handed over", nil},
+		{"--starttls --starttls-fd=3", "option --starttls-fd: no descriptor 3 was handed over", nil},
+		{"--starttls --starttls-fd=4", "option --starttls-fd: no descriptor 4 was handed over", nil},
+		{"--status-fd=3", "option --status-fd: descriptor 3 is not open for writing", both},
+		{"--starttls --starttls-fd=4", "option --starttls-fd: descriptor 4 is not open for reading", both},
+		{"--starttls --starttls-fd=3 --status-fd=3", `options --starttls-fd and --status-fd: "3" can't be both`, both},
+		{"--starttls-fd=3", "option --starttls-fd needs --starttls", both},
 	} {
-		d := drive(t, "127.0.0.1:1", test.arg)
-		d.complains(test.want)
-		d.over(2)
+		c := handed(t, test.files, append(strings.Fields(test.args), "127.0.0.1:1")...)
+		if got := c.wait(); got.status != 2 || !strings.Contains(got.err, test.want) {
+			t.Errorf("%s: status %d\n%s", test.args, got.status, got.err)
+		}
 	}
 }

@@ -75,14 +75,17 @@ func (p *program) pipe(c *cli.Context) error {
 
 // driven reads the options for programs that drive this one.
 func (p *program) driven(c *cli.Context, pl *plan) (err error) {
-	if pl.start, err = descriptor(c, "starttls-fd"); err != nil {
+	if n := c.String("starttls-fd"); n != "" && n == c.String("status-fd") {
+		return usagef("options --starttls-fd and --status-fd: %s can't be both", quote.Short(n))
+	}
+	if pl.start, err = descriptor(c, "starttls-fd", false); err != nil {
 		return err
 	}
-	file, err := descriptor(c, "status-fd")
+	file, err := descriptor(c, "status-fd", true)
 	if file == nil {
 		return err
 	}
-	p.events = &events{file: file, target: pl.target.Address()}
+	p.events = &events{file: file, target: pl.target.Address(), message: p.message}
 	pl.connect.Reached, pl.connect.Upgraded = p.events.connected, p.events.upgraded
 	return nil
 }
@@ -213,7 +216,10 @@ func (s *session) startTLS(ctx context.Context, conn net.Conn) (pipe.Conn, error
 	up := negotiate.GoAhead(conn)
 	up.ServerName = s.plan.target.ServerName()
 	tls, err := connect.Secure(limited, up, s.plan.target, &s.plan.connect)
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil: // whose cause has a hint of its own
+		return nil, err
+	case err != nil:
 		return nil, s.manualHint(err)
 	}
 	s.began(tls)

@@ -137,7 +137,7 @@ func (u *ucspi) Read(p []byte) (int, error) {
 		case !u.asks():
 			return n, err
 		case n > 0:
-			return 0, u.fail(errAround, readFirst)
+			return 0, u.fail(errAround, readFirst+", and then to write to SSLWRITEFD")
 		}
 		u.clearIn.SetReadDeadline(time.Time{})
 		go u.guard()
@@ -150,7 +150,7 @@ func (u *ucspi) Read(p []byte) (int, error) {
 // guard ends the run if the command writes to its standard output when it has asked for TLS.
 func (u *ucspi) guard() {
 	if n, _ := u.clearIn.Read(make([]byte, 1)); n > 0 {
-		u.fail(errAround, readFirst)
+		u.fail(errAround, readFirst+", and then to write to SSLWRITEFD")
 	}
 }
 
