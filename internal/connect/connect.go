@@ -207,12 +207,16 @@ func Connect(ctx context.Context, t Target, o *Options) (net.Conn, Target, error
 	if err != nil {
 		return nil, t, err
 	}
-	for _, t = range found {
+	for i := range found {
 		var conn net.Conn
+		t = found[i]
 		if t.dane, err = t.authentic(ctx, o); err == nil {
 			conn, err = t.dial(ctx, o)
 		}
 		if err == nil {
+			if t.led != "" && t.unsigned != "" {
+				o.notice("the name %s comes from the DNS, which is not authenticated: its certificate does not prove that it serves %s", t.Host, t.led)
+			}
 			if o.Reached != nil {
 				o.Reached(conn.RemoteAddr())
 			}
@@ -221,8 +225,18 @@ func Connect(ctx context.Context, t Target, o *Options) (net.Conn, Target, error
 		if ctx.Err() != nil {
 			break
 		}
+		if i+1 < len(found) {
+			o.notice("%v: trying the next server", err)
+		}
 	}
 	return nil, t, err
+}
+
+// notice tells what a person should know.
+func (o *Options) notice(format string, args ...any) {
+	if o.Notice != nil {
+		o.Notice(quote.Escape(fmt.Sprintf(format, args...)))
+	}
 }
 
 func (t Target) dial(ctx context.Context, o *Options) (net.Conn, error) {

@@ -96,10 +96,6 @@ func (t Target) findMX(ctx context.Context, o *Options) ([]Target, error) {
 		}
 		found = append(found, host)
 	}
-	if o.Notice != nil && !secure {
-		o.Notice(fmt.Sprintf("the name %s comes from the DNS, which is not authenticated: its certificate does not prove that it serves %s",
-			quote.Escape(found[0].Host), quote.Escape(t.Host)))
-	}
 	return found, nil
 }
 
