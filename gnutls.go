@@ -33,7 +33,7 @@ import (
 // front of all others.
 func asGnutls(args []string) (rest []string, ok bool) {
 	switch {
-	case len(args) > 0 && strings.TrimSuffix(filepath.Base(args[0]), ".exe") == gnutls.Name:
+	case len(args) > 0 && isGnutls(args[0], runtime.GOOS == "windows"):
 		return args[1:], true
 	case len(args) > 2 && args[1] == "--as" && args[2] == gnutls.Name:
 		return args[3:], true
@@ -41,6 +41,15 @@ func asGnutls(args []string) (rest []string, ok bool) {
 		return args[2:], true
 	}
 	return nil, false
+}
+
+// isGnutls reports whether a program's path is one of that name; in Windows the case of letters means nothing.
+func isGnutls(program string, windows bool) bool {
+	name := filepath.Base(program)
+	if windows {
+		name = strings.ToLower(name)
+	}
+	return strings.TrimSuffix(name, ".exe") == gnutls.Name
 }
 
 // Bounds of what has none there, or one that is too small.
@@ -303,8 +312,8 @@ func (g *gnutlsRun) failed(err error) int {
 // handshakeFailed tells why there is no session.
 func (g *gnutlsRun) handshakeFailed(err error) error {
 	var failed *connect.Error
-	if !errors.As(err, &failed) {
-		return err // a signal
+	if errors.As(err, new(reportedError)) || !errors.As(err, &failed) {
+		return err // it was told, or is a signal
 	}
 	unexpected := errors.As(err, new(*negotiate.CleartextError))
 	if failed.Step != connect.Handshake && failed.Step != connect.Verify && !unexpected {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"strconv"
@@ -24,10 +25,17 @@ import (
 	"tlsup/pipe"
 )
 
+// leastRecord is how small the largest record may be, in bytes.
+const leastRecord = 512
+
 // prepare reads what the options name, and says how much that is.
 func (g *gnutlsRun) prepare(ctx context.Context) (err error) {
 	if g.line.Has("resume") && g.line.Has("starttls") {
 		return usagef("option --resume can't be used with --starttls")
+	}
+	if most := g.line.Int("recordsize", 0); most > 0 && most < leastRecord {
+		g.complain("Cannot set the maximum record size to %d.\nPossible values: %d to 4096, and 0 for none.", most, leastRecord)
+		return reportedError(1)
 	}
 	if g.line.Has("fastopen") && !connect.HasFastOpen {
 		return &gnutls.UnsupportedError{Option: "fastopen", Why: " on this system"}
@@ -108,30 +116,43 @@ func (g *gnutlsRun) openFiles() (err error) {
 // parseTarget reads the first operand; others count for nothing there. A port in it wins over
 // --port.
 func (g *gnutlsRun) parseTarget() error {
-	protocol := negotiate.TLS()
+	protocol, shown := negotiate.TLS(), ""
 	if g.line.Has("starttls-proto") {
-		name := g.line.Value("starttls-proto")
 		var err error
-		if protocol, err = connect.FindProtocol(gnutls.ProtocolName(name)); err != nil {
-			g.complain("unknown protocol '%s'", quote.Escape(name))
+		var name string
+		name, shown = gnutls.FindProtocol(g.line.Value("starttls-proto"))
+		if protocol, err = connect.FindProtocol(name); err != nil {
+			g.complain("unknown protocol '%s'", quote.Escape(g.line.Value("starttls-proto")))
 			return reportedError(1)
 		}
 	}
 	operand := strings.TrimSuffix(g.line.Operands[0], ".")
 	t, err := connect.ParseTarget(operand, "", protocol)
-	port := strconv.Itoa(t.Port)
-	if given := g.line.Value("port"); given != "" && (err != nil || !t.PortGiven) {
+	switch given := g.line.Value("port"); {
+	case err == nil && t.PortGiven:
+		shown = strings.TrimSuffix(operand[strings.LastIndex(operand, ":")+1:], "/")
+	case g.line.Has("port") && given == "":
+		return usagef("option --port is empty: it takes a number, or the name of a service")
+	case g.line.Has("port"):
 		t, err = connect.ParseTarget(operand, given, protocol)
-		port = given
+		shown = given
+	case shown == "ftps":
+		t, err = connect.ParseTarget(operand, gnutls.PortFTPS, protocol)
+	case shown == "":
+		shown = strconv.Itoa(t.Port)
 	}
-	g.target, g.where = t, quote.Escape(t.Host+":"+port)
+	g.target, g.where = t, quote.Escape(t.Host+":"+shown)
 	return err
 }
 
 // dialing tells of an address that is tried.
 func (g *gnutlsRun) dialing(address string) {
 	g.dialed = gnutlsAddress(address)
-	g.say("Connecting to '%s'...\n", g.dialed)
+	mode := ""
+	if g.line.Has("fastopen") {
+		mode = " (TFO)"
+	}
+	g.say("Connecting to '%s'%s...\n", g.dialed, mode)
 }
 
 // gnutlsAddress is an address as it is told there: without brackets.
@@ -181,7 +202,7 @@ func (g *gnutlsRun) startTLS(ctx context.Context, conn net.Conn) (*connect.Sessi
 	return session, nil
 }
 
-// describe returns what is said about a session that has begun, and saves what is to be saved.
+// describe returns what is said about a session that has begun.
 func (g *gnutlsRun) describe(session *connect.Session) []byte {
 	block := bytes.NewBuffer(g.block.Done(session.TLS, g.hello.ID()))
 	cs := session.TLS.ConnectionState()
@@ -193,10 +214,23 @@ func (g *gnutlsRun) describe(session *connect.Session) []byte {
 			fmt.Fprintf(block, "- Key material: %x\n", material)
 		}
 	}
-	if err := g.saveOCSP(cs.OCSPResponse); err != nil {
-		g.complain("%s: %s", gnutls.Name, reason(err))
-	}
 	return block.Bytes()
+}
+
+// save saves what is to be kept of the server's certificates. It says what can't be saved.
+func (g *gnutlsRun) save(cs tls.ConnectionState) (err error) {
+	if file := g.line.Value("save-cert"); file != "" {
+		err = os.WriteFile(file, gnutls.EncodePEM(cs.PeerCertificates...), 0o644)
+	}
+	if err == nil {
+		err = g.saveOCSP(cs.OCSPResponse)
+	}
+	var failed *fs.PathError
+	if errors.As(err, &failed) {
+		g.complain("could not %s %s: %v", failed.Op, quote.Escape(failed.Path), failed.Err)
+		return reportedError(1)
+	}
+	return err
 }
 
 // saveOCSP saves a response that was stapled.
@@ -235,11 +269,11 @@ func (g *gnutlsRun) reconnect(ctx context.Context, session *connect.Session) (*c
 	if err != nil {
 		return nil, err
 	}
-	verdict := "*** This is a resumed session"
-	if !session.TLS.ConnectionState().DidResume {
-		verdict = "*** This is NOT a resumed session"
+	verdict := ""
+	if session.TLS.ConnectionState().DidResume {
+		verdict = "*** This is a resumed session\n"
 	}
-	g.say("%s- Resume Handshake was completed\n%s\n", g.describe(session), verdict)
+	g.say("%s- Resume Handshake was completed\n%s", g.describe(session), verdict)
 	return session, nil
 }
 

@@ -396,6 +396,9 @@ var gnutlsSessions = []struct {
 		args: []string{"--verify-allow-broken", "--x509cafile=ca.pem", "localhost", "-p", "PORT"}, status: 1},
 	{name: "nobody listens", args: []string{"127.0.0.1", "-p", "1"}, status: 1},
 	{name: "no such name", args: []string{"name.invalid", "-p", "1"}, status: 1},
+	{name: "a service behind the host", args: []string{"-p", "1", "name.invalid:smtp"}, status: 1},
+	{name: "fast open", dialogue: "TLS\nend", args: []string{"--fastopen", "--x509cafile=ca.pem", "localhost", "-p", "PORT"}},
+	{name: "what can't be saved", dialogue: "TLS fails", args: []string{"--save-cert=no/such/file", "--x509cafile=ca.pem", "localhost", "-p", "PORT"}, status: 1, differs: "err"},
 	{name: "no host", status: 1},
 	{name: "an option that there is not", args: []string{"--bogus", "localhost"}, status: 1, differs: "err"},
 	{name: "a conflict", args: []string{"-s", "--starttls-proto=smtp", "localhost"}, status: 1},
@@ -716,6 +719,7 @@ func TestGnutlsLateAnswer(t *testing.T) {
 func TestGnutlsRefuses(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ args, want string }{
+		{"--rawpkfile=x", "gnutls-cli: option --rawpkfile is not supported: "},
 		{"--udp", "gnutls-cli: option --udp is not supported: crypto/tls has no DTLS\n"},
 		{"-e", "gnutls-cli: option --rehandshake is not supported: "},
 		{"--dane --no-local-dns", "gnutls-cli: option --no-local-dns is not supported with --dane: "},
@@ -762,6 +766,8 @@ func TestGnutlsTime(t *testing.T) {
 func TestGnutlsValues(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ arg, want string }{
+		{"--recordsize=511", "Cannot set the maximum record size to 511.\nPossible values: 512 to 4096, and 0 for none.\n"},
+		{"--port=", "gnutls-cli: option --port is empty: it takes a number, or the name of a service\n"},
 		{"--attime=soon", "attime option value soon is not a valid time\n"},
 		{"--inline-commands-prefix=xx", "inline-commands-prefix value is a single US-ASCII character (octets 0 - 127)\n"},
 		{"--inline-commands-prefix=\u00e9", "inline-commands-prefix value is a single US-ASCII character (octets 0 - 127)\n"},
@@ -931,7 +937,7 @@ func TestGnutlsKnown(t *testing.T) {
 func TestGnutlsFiles(t *testing.T) {
 	t.Parallel()
 	server, address := playing(t, "TLS\nC- hi\nend")
-	c := startGnutls(t, gnutls.Name, "--save-client-trace=client", "--save-server-trace=server", "--sslkeylogfile=keys", "--x509cafile=ca.pem", "--recordsize=1", address)
+	c := startGnutls(t, gnutls.Name, "--save-client-trace=client", "--save-server-trace=server", "--sslkeylogfile=keys", "--x509cafile=ca.pem", "--recordsize=512", address)
 	c.sends("hi")
 	c.ends()
 	if s := c.wait(); s.status != 0 {
@@ -955,6 +961,7 @@ func TestGnutlsName(t *testing.T) {
 	}{
 		{[]string{"/usr/bin/gnutls-cli", "-s", "x"}, "-s x", true},
 		{[]string{"gnutls-cli.exe", "x"}, "x", true},
+		{[]string{"GNUTLS-CLI", "x"}, "", false},
 		{[]string{"tlsup", "--as", "gnutls-cli", "--as", "x"}, "--as x", true},
 		{[]string{"tlsup", "--as=gnutls-cli"}, "", true},
 		{[]string{"tlsup", "x", "--as", "gnutls-cli"}, "", false},
@@ -966,6 +973,93 @@ func TestGnutlsName(t *testing.T) {
 		if ok != test.ok || strings.Join(rest, " ") != test.rest {
 			t.Errorf("%q: %q, %v", test.args, rest, ok)
 		}
+	}
+}
+
+// TestGnutlsWindowsName: in Windows the case of letters means nothing.
+func TestGnutlsWindowsName(t *testing.T) {
+	for program, windows := range map[string]bool{"GNUTLS-CLI.EXE": true, "Gnutls-Cli": true, "gnutls-cli.exe": false, "gnutls-cli": true} {
+		if !isGnutls(program, windows) {
+			t.Errorf("%s is not taken for it", program)
+		}
+	}
+	if isGnutls("GNUTLS-CLI.EXE", false) {
+		t.Error("elsewhere it means something")
+	}
+}
+
+// TestGnutlsProtocols: both upgrade with each protocol that gnutls-cli has, and both take the same port
+// if none is named.
+func TestGnutlsProtocols(t *testing.T) {
+	t.Parallel()
+	for name, kind := range map[string]string{
+		"imap": "imap", "imap2": "imap", "pop3": "pop3", "ldap": "ldap", "postgres": "postgres", "postgresql": "postgres", "xmpp": "xmpp",
+		"sieve": "sieve", "nntp": "nntp", "ftp": "ftp", "ftps": "ftp", "smtp": "smtp", "submission": "submission", "lmtp": "lmtp", "https": "imaps",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server, err := testserver.Start(kind, func(c *tls.Config) {
+				if err := change(c, nil); err != nil {
+					t.Error(err)
+				}
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer server.Close()
+			args := []string{"--starttls-proto", name, ca, "localhost", "-p", strconv.Itoa(server.Addr.Port)}
+			programs := gnutlsPrograms(t)
+			switch name {
+			case "xmpp": // its server has another name, which gnutls-cli 3.7 can't send
+				args = append(args, "--starttls-name="+testserver.Host)
+				delete(programs, "gnutls-cli")
+			case "nntp": // it allows no posting, which gnutls-cli waits for
+				delete(programs, "gnutls-cli")
+			}
+			outs, ports := map[string]string{}, map[string]string{}
+			for program, path := range programs {
+				c := startGnutls(t, path, args...)
+				c.ends()
+				s := c.wait()
+				if s.status != 0 || s.err != "" {
+					t.Errorf("%s: status %d\n%s%s", program, s.status, s.out, s.err)
+				}
+				outs[program], _, _ = strings.Cut(maskGnutls(s.out), "- Simple Client Mode:\n")
+			}
+			if len(programs) == 2 {
+				compareSaid(t, "standard output", outs["gnutls-cli"], outs["tlsup"])
+			}
+			if name == "xmpp" || name == "lmtp" { // 5269 and 443 there
+				return
+			}
+			for program, path := range gnutlsPrograms(t) {
+				c := startGnutls(t, path, "--starttls-proto", name, ca, "name.invalid")
+				c.ends()
+				ports[program] = c.wait().err
+			}
+			compareSaid(t, "the port", ports["gnutls-cli"], ports["tlsup"])
+		})
+	}
+}
+
+// TestGnutlsRefusals: a server that refuses ends the run, which does not wait for another answer.
+func TestGnutlsRefusals(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ name, dialogue, want string }{
+		{"ldap", `S- 0\x0c\x02\x01\x01x\x07\n\x01\x02\x04\x00\x04\x00`, `server refuses: "protocolError \(2\)"`},
+		{"postgres", "S- N", `server refuses: "N"`},
+		{"postgresql", "S- N", `server refuses: "N"`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			_, address := playing(t, "C?\n"+test.dialogue+"\nstall")
+			began := time.Now()
+			c := startGnutls(t, gnutls.Name, "--starttls-proto", test.name, ca, address)
+			c.complains(test.want)
+			if s := c.wait(); s.status != 2 || time.Since(began) > gnutlsUpgrade {
+				t.Errorf("status %d\n%s%s", s.status, s.out, s.err)
+			}
+		})
 	}
 }
 

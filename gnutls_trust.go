@@ -138,10 +138,8 @@ func (g *gnutlsRun) change(ctx context.Context, config *tls.Config, name string)
 	config.KeyLogWriter = g.files.keys
 	verify := config.VerifyConnection
 	config.VerifyConnection = func(cs tls.ConnectionState) error {
-		if file := g.line.Value("save-cert"); file != "" {
-			if err := os.WriteFile(file, gnutls.EncodePEM(cs.PeerCertificates...), 0o644); err != nil {
-				return err
-			}
+		if err := g.save(cs); err != nil {
+			return err
 		}
 		block.Certificates(cs)
 		against := g.judge(ctx, cs, name)

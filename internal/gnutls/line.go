@@ -164,7 +164,7 @@ func (l *Line) add(option *Option, no bool, value string) {
 var conflicts = [][2]string{{"starttls-proto", "starttls"}, {"list", "port"}, {"save-ocsp", "save-ocsp-multi"}}
 
 // needs have to come with another.
-var needs = [][2]string{{"x509certfile", "x509keyfile"}, {"rawpkfile", "rawpkkeyfile"}, {"starttls-name", "starttls-proto"}}
+var needs = [][2]string{{"x509certfile", "x509keyfile"}, {"starttls-name", "starttls-proto"}}
 
 // check checks values and combinations, and refuses what can't be done. Help is given to whoever
 // asks for it.
@@ -182,14 +182,14 @@ func (l *Line) check() error {
 			return syntaxf("the '%s' and '%s' options conflict", pair[0], pair[1])
 		}
 	}
-	for _, pair := range needs {
-		if l.Has(pair[0]) && !l.Has(pair[1]) {
-			return syntaxf("%s option requires the %s options", pair[0], pair[1])
-		}
-	}
 	for _, g := range l.given {
 		if err := g.unsupported(); err != nil {
 			return err
+		}
+	}
+	for _, pair := range needs {
+		if l.Has(pair[0]) && !l.Has(pair[1]) {
+			return syntaxf("%s option requires the %s options", pair[0], pair[1])
 		}
 	}
 	return nil
