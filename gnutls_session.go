@@ -116,11 +116,11 @@ func (g *gnutlsRun) openFiles() (err error) {
 // parseTarget reads the first operand; others count for nothing there. A port in it wins over
 // --port.
 func (g *gnutlsRun) parseTarget() error {
-	protocol, shown := negotiate.TLS(), ""
+	protocol, shown, port := negotiate.TLS(), "", ""
 	if g.line.Has("starttls-proto") {
 		var err error
 		var name string
-		name, shown = gnutls.FindProtocol(g.line.Value("starttls-proto"))
+		name, shown, port = gnutls.FindProtocol(g.line.Value("starttls-proto"))
 		if protocol, err = connect.FindProtocol(name); err != nil {
 			g.complain("unknown protocol '%s'", quote.Escape(g.line.Value("starttls-proto")))
 			return reportedError(1)
@@ -136,8 +136,8 @@ func (g *gnutlsRun) parseTarget() error {
 	case g.line.Has("port"):
 		t, err = connect.ParseTarget(operand, given, protocol)
 		shown = given
-	case shown == "ftps":
-		t, err = connect.ParseTarget(operand, gnutls.PortFTPS, protocol)
+	case port != "":
+		t, err = connect.ParseTarget(operand, port, protocol)
 	case shown == "":
 		shown = strconv.Itoa(t.Port)
 	}

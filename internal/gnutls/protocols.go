@@ -6,24 +6,21 @@ import (
 	"strings"
 )
 
-// FindProtocol returns tlsup's name of a protocol of --starttls-proto, and the service whose name stands
-// for the port if none is given; "" for the protocol's own port as a number.
-func FindProtocol(name string) (protocol, service string) {
+// FindProtocol returns tlsup's name of a protocol of --starttls-proto, and what counts if no port is given:
+// the service whose name stands for it, "" for its number, and the port, "" for the protocol's own.
+func FindProtocol(name string) (protocol, service, port string) {
 	switch name = strings.ToLower(name); name {
 	case "imap", "imap2":
-		return "imap", "imap2"
+		return "imap", "imap2", ""
 	case "postgres", "postgresql":
-		return name, "postgresql"
+		return name, "postgresql", ""
 	case "ftps": // it is ftp on another port
-		return "ftp", "ftps"
+		return "ftp", "ftps", "990"
 	case "https", "smtp", "submission", "pop3", "nntp", "sieve", "ldap", "ftp":
-		return name, name
+		return name, name, ""
 	}
-	return name, ""
+	return name, "", ""
 }
-
-// PortFTPS is that of the service ftps.
-const PortFTPS = "990"
 
 // SingleShare returns the groups for which crypto/tls sends one key share: the hybrids come with
 // another.
