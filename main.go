@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 
@@ -52,6 +53,7 @@ type program struct {
 	tracing       *trace.Trace                       // of --trace; nil for none
 	command       []string                           // COMMAND ARGS, behind --
 	environ       []string                           // for COMMAND; nil: the process's own
+	starting      sync.Mutex                         // held while a command is being started
 	child         atomic.Pointer[os.Process]         // the command while it runs
 	again         atomic.Pointer[context.CancelFunc] // called at a second ending signal
 	// taken, if set, is asked first whether a signal means something else than the end.
@@ -121,7 +123,10 @@ func (p *program) watchSignals(cancel context.CancelCauseFunc) {
 	go func() {
 		ending := false
 		for sig := range signals {
-			if child := p.child.Load(); child != nil {
+			p.starting.Lock() // a command may say that it is ready before its process is known here
+			child := p.child.Load()
+			p.starting.Unlock()
+			if child != nil {
 				if !sentToGroup(sig) {
 					child.Signal(sig)
 				}

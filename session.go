@@ -328,13 +328,13 @@ func (s *session) startCommand(command *exec.Cmd, cancel context.CancelCauseFunc
 	}
 	hand := s.handSignals()
 	err = command.Start()
+	hand(command.Process)
 	if s.ucspi != nil {
 		s.ucspi.started()
 	}
 	if err != nil {
 		return nil, usagef("command %s: %w", quote.Short(command.Path), err)
 	}
-	hand(command.Process)
 	r := &running{command: command, stdin: stdin, stdout: stdout, done: make(chan error, 1)}
 	gone := make(chan struct{})
 	s.pipe.In, s.pipe.Out, s.pipe.Gone = stdout, &commandInput{Writer: stdin}, gone
@@ -391,15 +391,20 @@ func (r *running) end(session error) error {
 	return err
 }
 
-// handSignals has signals go to a command that is to be started: what it returns is called with it.
-// Those that come before are held until then.
+// handSignals has signals go to a command that is to be started: what it returns is called with it, nil if
+// it could not be started. Those that come before are held until then.
 func (p *program) handSignals() (to func(child *os.Process)) {
+	p.starting.Lock()
 	others := make(chan os.Signal, 8)
 	if len(forwardedSignals) > 0 { // none would mean all
 		signal.Notify(others, forwardedSignals...)
 	}
 	return func(child *os.Process) {
 		p.child.Store(child)
+		p.starting.Unlock()
+		if child == nil {
+			return
+		}
 		go func() {
 			for sig := range others {
 				child.Signal(sig)

@@ -35,10 +35,11 @@ func (p *program) tunnelCommand(ctx context.Context, pl *tunnelPlan) error {
 func (p *program) runCommand(ctx context.Context, command *exec.Cmd) error {
 	command.Stdin, command.Stdout, command.Stderr = p.stdin, p.stdout, os.Stderr
 	hand := p.handSignals()
-	if err := command.Start(); err != nil {
+	err := command.Start()
+	hand(command.Process)
+	if err != nil {
 		return usagef("command %s: %w", quote.Short(command.Path), err)
 	}
-	hand(command.Process)
 	early := context.AfterFunc(ctx, func() { // a signal that came before
 		var sig signalError
 		if errors.As(context.Cause(ctx), &sig) {
@@ -46,7 +47,7 @@ func (p *program) runCommand(ctx context.Context, command *exec.Cmd) error {
 		}
 	})
 	defer early()
-	err := command.Wait()
+	err = command.Wait()
 	p.child.Store(nil)
 	return commandStatus(err)
 }
