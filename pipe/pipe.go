@@ -51,8 +51,10 @@ var past = time.Unix(1, 0)
 var ErrResetBehind = errors.New("the peer reset the session behind our close_notify")
 
 const (
-	// bufSize is how many bytes are read at a time, each way.
-	bufSize = 128 << 10
+	// bufSize is how many bytes are read from the connection at a time, and sendSize from the input: with
+	// the overhead of their records they are still written at once, where more would cost a tenth.
+	bufSize  = 128 << 10
+	sendSize = 112 << 10
 	// pause is how long input may pause after the peer's close_notify before it counts as
 	// ended; socat waits as long.
 	pause = 500 * time.Millisecond
@@ -288,7 +290,7 @@ func (p *Pipe) lastWords(ctx context.Context, failed error) error {
 // send reads the input to its end and writes it to the connection. atEnd is asked at each
 // end whether reading goes on.
 func (p *Pipe) send(atEnd func() bool) {
-	buf := make([]byte, bufSize)
+	buf := make([]byte, sendSize)
 	for {
 		n, err := p.In.Read(buf)
 		if n > 0 {

@@ -11,7 +11,7 @@ type buffer struct{ b []byte }
 const (
 	// bufferSize is how many bytes are read and written at a time where there are many, and overhead
 	// how many more they are as records: one read becomes one write.
-	bufferSize = 128 << 10
+	bufferSize = 112 << 10
 	overhead   = 1 << 10
 	// smallSize is the same where there are few: in handshakes and dialogues. A buffer that large is
 	// made in no time, and the garbage collector takes all that are free, again and again.
@@ -101,7 +101,7 @@ func bare(conn net.Conn) net.Conn {
 // Resumes tells that a read deadline ends a wait of Receive without harm: the next call goes on.
 func (r *Receiver) Resumes() bool { return r.source != nil }
 
-// Receive waits for data and returns all that is there, up to 128 KiB. It is valid until the next
+// Receive waits for data and returns all that is there, up to 113 KiB. It is valid until the next
 // call. With an error there may be data too. Errors are those of the connection's Read.
 func (r *Receiver) Receive() ([]byte, error) {
 	if r.source == nil {

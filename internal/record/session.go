@@ -79,9 +79,10 @@ func (s *Session) receive() (*buffer, int, error) {
 	for {
 		if !s.dry {
 			b := takeBuffer(s.under.w - s.under.r)
-			n, err := s.readNow(b.b)
+			space := b.b[:cap(b.b)]
+			n, err := s.readNow(space)
 			if n > 0 {
-				return b, s.readOn(b.b, n), nil // an error stays, and the next call meets it
+				return b, s.readOn(space, n), nil // an error stays, and the next call meets it
 			}
 			b.release()
 			if !errors.Is(err, os.ErrDeadlineExceeded) {
