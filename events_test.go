@@ -52,15 +52,18 @@ func handed(t *testing.T, files []*os.File, args ...string) *gnutlsClient {
 	}
 	cmd.Env = append(os.Environ(), "GORACE="+gorace)
 	cmd.ExtraFiles = files
-	p, err := startProcess(cmd)
+	return &gnutlsClient{t: t, process: started(t, cmd)}
+}
+
+// newPipe is closed with the test.
+func newPipe(t *testing.T) (r, w *os.File) {
+	t.Helper()
+	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
-	})
-	return &gnutlsClient{t: t, process: p}
+	t.Cleanup(func() { r.Close(); w.Close() })
+	return r, w
 }
 
 // next reads an event.
@@ -238,12 +241,7 @@ func TestFailedEvents(t *testing.T) {
 // TestNobodyReadsEvents: neither the session nor its end waits for a reader for long.
 func TestNobodyReadsEvents(t *testing.T) {
 	t.Parallel()
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	defer w.Close()
+	_, w := newPipe(t)
 	raw, err := w.SyscallConn()
 	if err != nil {
 		t.Fatal(err)
@@ -268,12 +266,7 @@ func TestNobodyReadsEvents(t *testing.T) {
 // own, which may have 3 and 4, are none.
 func TestDescriptorsAreChecked(t *testing.T) {
 	t.Parallel()
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	defer w.Close()
+	r, w := newPipe(t)
 	both := []*os.File{r, w}
 	for _, test := range []struct {
 		args, want string

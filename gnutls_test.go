@@ -136,6 +136,12 @@ func startGnutls(t *testing.T, program string, args ...string) *gnutlsClient {
 		t.Fatal(err)
 	}
 	cmd.Env = append(os.Environ(), "GORACE="+gorace)
+	return &gnutlsClient{t: t, process: started(t, cmd)}
+}
+
+// started starts a program that ends with the test at the latest.
+func started(t *testing.T, cmd *exec.Cmd) *process {
+	t.Helper()
 	p, err := startProcess(cmd)
 	if err != nil {
 		t.Fatal(err)
@@ -144,7 +150,7 @@ func startGnutls(t *testing.T, program string, args ...string) *gnutlsClient {
 		cmd.Process.Kill()
 		cmd.Wait()
 	})
-	return &gnutlsClient{t: t, process: p}
+	return p
 }
 
 // gnutlsMasks are the parts that may differ: what another library or another session agrees on.
@@ -1165,16 +1171,7 @@ func TestGnutlsZoo(t *testing.T) {
 		}
 		t.Run(s.Name, func(t *testing.T) {
 			t.Parallel()
-			cert, roots := s.Build(t)
-			server, err := testserver.Start("imaps", func(c *tls.Config) { c.Certificates = []tls.Certificate{cert} })
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer server.Close()
-			file := filepath.Join(t.TempDir(), "roots.pem")
-			if err := os.WriteFile(file, roots, 0o600); err != nil {
-				t.Fatal(err)
-			}
+			server, file := present(t, &s, "imaps")
 			said := map[string]string{}
 			for name, path := range programs {
 				said[name] = gnutlsVerdict(t, path, "--x509cafile", file, "--verify-hostname", s.Wanted(), "--port", strconv.Itoa(server.Addr.Port), "127.0.0.1")

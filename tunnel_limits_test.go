@@ -17,14 +17,7 @@ import (
 func TestDescriptorsRunOut(t *testing.T) {
 	imap, trusted := serverFor(t, "imap")
 	cmd := exec.Command("sh", "-c", `ulimit -n 32 && exec tlsup "$@"`, "sh", "tunnel", "--drain", "0", trusted, "0", imap)
-	p, err := startProcess(cmd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
-	})
+	p := started(t, cmd)
 	p.sees(t, "msg=listening")
 	address := regexp.MustCompile(`listen=(\S+)`).FindStringSubmatch(p.err.text())[1]
 	var clients []net.Conn

@@ -27,15 +27,7 @@ func managed(t *testing.T, env []string, names []string, files []*os.File, args 
 	cmd := exec.Command("sh", append([]string{"-c", script, "sh"}, args...)...)
 	cmd.Env = append(os.Environ(), append(env, "GORACE="+gorace)...)
 	cmd.ExtraFiles = files
-	p, err := startProcess(cmd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
-	})
-	return p
+	return started(t, cmd)
 }
 
 // socketFile listens, and returns the socket as it is handed over.

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -97,12 +96,7 @@ func TestUCSPIUnread(t *testing.T) {
 // TestHasUnread: looking at a pipe takes nothing from it.
 func TestHasUnread(t *testing.T) {
 	t.Parallel()
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	defer w.Close()
+	r, w := newPipe(t)
 	if hasUnread(r) {
 		t.Error("an empty pipe")
 	}

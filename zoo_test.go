@@ -26,22 +26,29 @@ type visit struct {
 	schema *jsontest.Schema
 }
 
+// present starts a server that has a certificate of the zoo, and writes the authorities to trust to a file.
+func present(t *testing.T, s *zoo.Specimen, protocol string) (server *testserver.Server, roots string) {
+	t.Helper()
+	cert, authorities := s.Build(t)
+	server, err := testserver.Start(protocol, func(c *tls.Config) { c.Certificates = []tls.Certificate{cert} })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { server.Close() })
+	roots = filepath.Join(t.TempDir(), "roots.pem")
+	if err := os.WriteFile(roots, authorities, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return server, roots
+}
+
 // TestZoo shows each certificate of the zoo to the pipe and to check: what they end with, and what
 // they say of it, and that --insecure says the same and goes on.
 func TestZoo(t *testing.T) {
 	schema := jsontest.Compile(t, report.Schema)
 	for _, specimen := range zoo.Specimens {
 		t.Run(specimen.Name, func(t *testing.T) {
-			cert, roots := specimen.Build(t)
-			server, err := testserver.Start("imap", func(c *tls.Config) { c.Certificates = []tls.Certificate{cert} })
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer server.Close()
-			file := filepath.Join(t.TempDir(), "roots.pem")
-			if err := os.WriteFile(file, roots, 0o600); err != nil {
-				t.Fatal(err)
-			}
+			server, file := present(t, &specimen, "imap")
 			v := &visit{Specimen: &specimen, t: t, status: connect.StatusNotTrusted, server: server.Addr.String(), schema: schema}
 			switch {
 			case specimen.Unread:

@@ -23,7 +23,7 @@ func (u *Upgraded) Raw() (net.Conn, error) {
 	if !u.guard.upgraded {
 		return conn, nil
 	}
-	return &rawConn{Conn: conn}, nil
+	return &rawConn{Conn: conn, guard: guard{upgraded: true}}, nil
 }
 
 // A rawConn is a connection on which somebody else's handshake is due.
@@ -42,7 +42,6 @@ func (c *rawConn) Read(p []byte) (int, error) {
 	case !c.started.Load():
 		return 0, cleartext(c.Conn, p[:n], true)
 	}
-	c.guard.upgraded = true
 	return c.guard.checkRead(c.Conn, p[:n], err)
 }
 
