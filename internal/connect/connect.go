@@ -122,8 +122,8 @@ func (o *Options) Retry(err error) *Options {
 		return nil
 	}
 	var rejected *trust.ECHError
-	if errors.As(err, &rejected) && o.Notice != nil {
-		o.Notice(rejected.Error() + ": trying again with that one: " + rejected.Option())
+	if errors.As(err, &rejected) {
+		o.notice("%v: trying again with that one: %s", rejected, rejected.Option())
 	}
 	again := *o
 	again.Trust, again.Lookup = settings, AsGiven
@@ -215,7 +215,7 @@ func Connect(ctx context.Context, t Target, o *Options) (net.Conn, Target, error
 		}
 		if err == nil {
 			if t.led != "" && t.unsigned != "" {
-				o.notice("the name %s comes from the DNS, which is not authenticated: its certificate does not prove that it serves %s", t.Host, t.led)
+				o.notice("the name %s comes from the DNS, which is not authenticated: its certificate does not prove that it serves %s", quote.Escape(t.Host), quote.Escape(t.led))
 			}
 			if o.Reached != nil {
 				o.Reached(conn.RemoteAddr())
@@ -232,10 +232,10 @@ func Connect(ctx context.Context, t Target, o *Options) (net.Conn, Target, error
 	return nil, t, err
 }
 
-// notice tells what a person should know.
+// notice tells what a person should know, in words that can be shown as they are.
 func (o *Options) notice(format string, args ...any) {
 	if o.Notice != nil {
-		o.Notice(quote.Escape(fmt.Sprintf(format, args...)))
+		o.Notice(fmt.Sprintf(format, args...))
 	}
 }
 
