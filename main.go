@@ -18,6 +18,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"tlsup/internal/connect"
+	"tlsup/internal/stack"
 	"tlsup/internal/trace"
 	"tlsup/pipe"
 )
@@ -26,6 +27,7 @@ import (
 var version = ""
 
 func main() {
+	stack.Reserve()
 	os.Exit(run(os.Args, os.Stdin, os.Stdout, os.Stderr))
 }
 

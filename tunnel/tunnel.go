@@ -32,6 +32,7 @@ import (
 	"time"
 
 	"tlsup/internal/connect"
+	"tlsup/internal/stack"
 	"tlsup/negotiate"
 )
 
@@ -198,6 +199,7 @@ func (s *Server) accept(stop, conns context.Context, pair *Pair) error {
 		}
 		s.open.Add(1)
 		go func() {
+			stack.Reserve()
 			if slots != nil && !holds {
 				select {
 				case slots <- struct{}{}:

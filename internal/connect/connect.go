@@ -362,7 +362,7 @@ func Secure(ctx context.Context, up *negotiate.Upgraded, t Target, o *Options) (
 		config.ClientSessionCache = o.equip(o.Local, t, up.Conn, with, config.ClientSessionCache)
 	}
 	tlsConn := tls.Client(under, config)
-	if err := tlsConn.HandshakeContext(ctx); err != nil {
+	if err := shake(ctx, tlsConn); err != nil {
 		return nil, t.handshakeError(ctx, o.Trust, o.Trust.Rejection(tlsConn.ConnectionState(), err))
 	}
 	o.done(Handshake)
@@ -378,6 +378,17 @@ func Secure(ctx context.Context, up *negotiate.Upgraded, t Target, o *Options) (
 		return nil, t.upgradeError(err)
 	}
 	return s, nil
+}
+
+// shake runs a handshake that ends with ctx. Crypto/tls itself would watch the context with a goroutine, and
+// two more switches of goroutines at the end.
+func shake(ctx context.Context, conn *tls.Conn) error {
+	stop := context.AfterFunc(ctx, func() { conn.NetConn().Close() })
+	err := conn.HandshakeContext(context.WithoutCancel(ctx))
+	if !stop() {
+		return ctx.Err()
+	}
+	return err
 }
 
 func (o *Options) done(step Step) {

@@ -43,7 +43,7 @@ type settings struct {
 
 // client are the settings of one handshake, which has all it may need of others within ctx.
 func (s *settings) client(ctx context.Context) *tls.Config {
-	return s.limited.Within(ctx).Client(s.name, s.alpn)
+	return s.limited.Client(ctx, s.name, s.alpn)
 }
 
 // settings are the settings for a session in which p is spoken, nil for something unknown.

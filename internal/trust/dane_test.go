@@ -2,6 +2,7 @@ package trust
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -216,13 +217,13 @@ func TestDANEHandshake(t *testing.T) {
 		if test.name == "the name that led there" {
 			name = host
 		}
-		o := handshake(t, server, at(test.s, test.d).Client(name, nil))
+		o := handshake(t, server, at(test.s, test.d).Client(context.Background(), name, nil))
 		if o.offered.ServerName != test.sni || (test.err == "") != (o.clientErr == nil) || test.err != "" && !strings.Contains(o.clientErr.Error(), test.err) {
 			t.Errorf("%s: asks for %q, %v", test.name, o.offered.ServerName, o.clientErr)
 		}
 	}
 	c := at(Settings{}, d)
-	o := handshake(t, server, c.Client("example.org", nil))
+	o := handshake(t, server, c.Client(context.Background(), "example.org", nil))
 	record := d.Records[0].String()
 	if got := c.Describe(o.client, "example.org"); !strings.Contains(got, "verified for "+host+", trust anchor CN=Inter, by the TLSA record "+record+" of "+owner) {
 		t.Errorf("described as %q", got)

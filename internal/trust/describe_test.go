@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -20,7 +21,7 @@ func TestDescribe(t *testing.T) {
 	}))
 	roots := write(t, "root.pem", ca.PEM())
 	c := load(t, Settings{CAFiles: []string{roots}})
-	o := handshake(t, &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"imap"}}, c.Client(host, []string{"imap"}))
+	o := handshake(t, &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"imap"}}, c.Client(context.Background(), host, []string{"imap"}))
 	if o.clientErr != nil {
 		t.Fatal(o.clientErr)
 	}

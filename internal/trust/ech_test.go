@@ -2,6 +2,7 @@ package trust
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
@@ -54,7 +55,7 @@ func echHandshake(t *testing.T, server *tls.Config, c *Config) (outcome, error) 
 	t.Helper()
 	var state tls.ConnectionState
 	var failed error
-	o := handshakeWith(t, server, c.Client(host, nil), func(conn *tls.Conn, err error) {
+	o := handshakeWith(t, server, c.Client(context.Background(), host, nil), func(conn *tls.Conn, err error) {
 		state, failed = conn.ConnectionState(), err
 	})
 	return o, c.Rejection(state, failed)

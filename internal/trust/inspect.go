@@ -39,11 +39,12 @@ func (c *Config) watch(config *tls.Config, name string, h *handling) {
 	look, trusted := c.look, false
 	look.Name, look.config = name, c
 	config.VerifyConnection = func(cs tls.ConnectionState) error {
+		defer h.end()
 		look.State = &cs
 		trusted = true
 		if !c.insecure {
 			err := c.handle(cs, name, h)
-			seenIn(c.context()).verdict = err
+			seenIn(h.ctx).verdict = err
 			trusted = err == nil
 		}
 		return nil

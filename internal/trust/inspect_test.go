@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"context"
 	"crypto/tls"
 	"testing"
 
@@ -40,7 +41,7 @@ func TestInspect(t *testing.T) {
 			o := handshake(t, &tls.Config{
 				Certificates: []tls.Certificate{must[tls.Certificate](t)(ca.Issue([]string{test.server}, nil))},
 				ClientAuth:   tls.RequestClientCert, MaxVersion: test.max,
-			}, config.Inspect(&look).Client("mail.example.org", nil))
+			}, config.Inspect(&look).Client(context.Background(), "mail.example.org", nil))
 			if o.clientErr != nil || o.serverErr != nil {
 				t.Fatalf("client: %v, server: %v", o.clientErr, o.serverErr)
 			}
@@ -62,11 +63,11 @@ func TestOffering(t *testing.T) {
 	server, file := newServer(t)
 	config := load(t, Settings{CAFiles: []string{file}})
 	offer := config.Offering(Offer{Min: tls.VersionTLS12, Max: tls.VersionTLS12, Groups: []tls.CurveID{tls.CurveP384}})
-	o := handshake(t, server, offer.Client("mail.example.org", nil))
+	o := handshake(t, server, offer.Client(context.Background(), "mail.example.org", nil))
 	if o.clientErr != nil || o.client.Version != tls.VersionTLS12 || o.client.CurveID != tls.CurveP384 {
 		t.Errorf("%v, %s, %s", o.clientErr, tls.VersionName(o.client.Version), o.client.CurveID)
 	}
-	if o = handshake(t, server, config.Client("mail.example.org", nil)); o.client.Version != tls.VersionTLS13 {
+	if o = handshake(t, server, config.Client(context.Background(), "mail.example.org", nil)); o.client.Version != tls.VersionTLS13 {
 		t.Errorf("the settings have changed: %s", tls.VersionName(o.client.Version))
 	}
 }

@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"context"
 	"fmt"
 	"io/fs"
 	"os"
@@ -17,7 +18,7 @@ func TestKeyLog(t *testing.T) {
 	os.WriteFile(file, []byte("# before\n"), 0o600)
 	for _, version := range []string{"1.2", "1.3"} {
 		c := load(t, Settings{CAFiles: []string{roots}, KeyLog: file, TLSMax: version})
-		if o := handshake(t, server, c.Client(host, nil)); o.clientErr != nil {
+		if o := handshake(t, server, c.Client(context.Background(), host, nil)); o.clientErr != nil {
 			t.Fatal(o.clientErr)
 		}
 	}

@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"context"
 	"crypto/tls"
 	"encoding/base64"
 	"errors"
@@ -42,7 +43,7 @@ func TestKnownToGnutls(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			own := filepath.Join(t.TempDir(), "known_hosts")
 			c := load(t, Settings{KnownHosts: own, GnutlsHosts: write(t, "gnutls_hosts", []byte(test.lines+"\n"))})
-			o := handshake(t, &tls.Config{Certificates: []tls.Certificate{cert}}, c.For(Server{Address: "mail.example:143", Protocol: "imap"}).Client(host, nil))
+			o := handshake(t, &tls.Config{Certificates: []tls.Certificate{cert}}, c.For(Server{Address: "mail.example:143", Protocol: "imap"}).Client(context.Background(), host, nil))
 			if !errors.Is(o.clientErr, test.want) || test.want == nil && o.clientErr != nil {
 				t.Errorf("error is %v, want %v", o.clientErr, test.want)
 			}

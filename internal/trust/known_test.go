@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"io/fs"
@@ -30,7 +31,9 @@ func TestTofu(t *testing.T) {
 	server, _ := newServer(t)
 	pin := Pin(server.Certificates[0].Leaf)
 	file := filepath.Join(t.TempDir(), "state", "tlsup", "known_hosts")
-	try := func(c *Config) error { return handshake(t, server, c.Client(host, nil)).clientErr }
+	try := func(c *Config) error {
+		return handshake(t, server, c.Client(context.Background(), host, nil)).clientErr
+	}
 
 	refused := func(err error, words ...string) *Error {
 		t.Helper()
@@ -66,7 +69,7 @@ func TestTofu(t *testing.T) {
 	earlier := "# mine\nnonsense\n" + strings.Replace(want, zoo.Day(0)+" "+zoo.Day(0), "2020-01-02 2020-02-03", 1)
 	os.WriteFile(file, []byte(earlier), 0o644)
 	c := knowing(t, file, "")
-	o := handshake(t, server, c.Client(host, nil))
+	o := handshake(t, server, c.Client(context.Background(), host, nil))
 	if o.clientErr != nil {
 		t.Fatal(o.clientErr)
 	}
@@ -84,7 +87,7 @@ func TestTofu(t *testing.T) {
 	changed, _ := newServer(t)
 	before := must[[]byte](t)(os.ReadFile(file))
 	c = knowing(t, file, "yes")
-	e = refused(handshake(t, changed, c.Client(host, nil)).clientErr, "has another key than the server had before: known is "+pin)
+	e = refused(handshake(t, changed, c.Client(context.Background(), host, nil)).clientErr, "has another key than the server had before: known is "+pin)
 	checkText(t, e.Hint(), "take line 3 out of "+file)
 	detail := strings.Join(e.Detail(), "|")
 	checkText(t, detail, "known", "now", pin[:20], Pin(changed.Certificates[0].Leaf)[:20], "seen 2020-01-02 to "+zoo.Day(0), "valid "+zoo.Day(0), "CN=mail.example.org")
@@ -108,7 +111,7 @@ func TestTofuAndPin(t *testing.T) {
 		Ask: func(string) (bool, error) { asked = true; return true, nil },
 	}
 	c := load(t, s).For(Server{Address: "x:1", Protocol: "imap"})
-	if err := handshake(t, server, c.Client(host, nil)).clientErr; err == nil || asked {
+	if err := handshake(t, server, c.Client(context.Background(), host, nil)).clientErr; err == nil || asked {
 		t.Errorf("asked: %v, error %v", asked, err)
 	}
 }
@@ -123,7 +126,7 @@ func TestTofuQuestion(t *testing.T) {
 		return false, errors.New("there is no terminal to ask on")
 	}}
 	c := load(t, s).For(Server{Address: "mail.example.org:143", Protocol: "imap"})
-	err := handshake(t, &tls.Config{Certificates: []tls.Certificate{cert}}, c.Client(host, nil)).clientErr
+	err := handshake(t, &tls.Config{Certificates: []tls.Certificate{cert}}, c.Client(context.Background(), host, nil)).clientErr
 	if err == nil {
 		t.Fatal("accepted without an answer")
 	}

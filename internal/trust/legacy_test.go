@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/tls"
@@ -36,7 +37,7 @@ func TestLegacy(t *testing.T) {
 			s := test.s
 			s.CAFiles, s.Legacy = []string{roots}, legacy
 			c := load(t, s)
-			o := handshake(t, server, c.Client(host, nil))
+			o := handshake(t, server, c.Client(context.Background(), host, nil))
 			if (o.clientErr == nil) != want {
 				t.Errorf("%s, --legacy %v: error is %v", test.name, legacy, o.clientErr)
 			}

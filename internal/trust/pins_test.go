@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -42,7 +43,7 @@ func TestPins(t *testing.T) {
 			test.s.CAFiles = []string{roots}
 		}
 		c := load(t, test.s)
-		o := handshake(t, server, c.Client(host, nil))
+		o := handshake(t, server, c.Client(context.Background(), host, nil))
 		var refused *Error
 		if !errors.As(o.clientErr, &refused) {
 			if o.clientErr != nil || test.words != nil {
@@ -62,7 +63,7 @@ func TestPins(t *testing.T) {
 func TestPinOnlyVerdict(t *testing.T) {
 	server, _ := newServer(t)
 	c := load(t, Settings{Pins: []string{Pin(server.Certificates[0].Leaf)}, PinOnly: true, NoRoots: true})
-	o := handshake(t, server, c.Client(host, nil))
+	o := handshake(t, server, c.Client(context.Background(), host, nil))
 	if o.clientErr != nil {
 		t.Fatal(o.clientErr)
 	}

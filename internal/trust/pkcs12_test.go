@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -54,7 +55,7 @@ func TestPKCS12(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		if o := handshake(t, server, c.Client(host, nil)); o.clientErr != nil || len(o.server.PeerCertificates) != 2 || commonName(o.server.PeerCertificates[0]) != "me" || asked != 1 {
+		if o := handshake(t, server, c.Client(context.Background(), host, nil)); o.clientErr != nil || len(o.server.PeerCertificates) != 2 || commonName(o.server.PeerCertificates[0]) != "me" || asked != 1 {
 			t.Errorf("%s: asked %d times, the server saw %d certificates, error %v", name, asked, len(o.server.PeerCertificates), o.clientErr)
 		}
 	}

@@ -29,24 +29,8 @@ func seenIn(ctx context.Context) *seen {
 	return new(seen)
 }
 
-// Within returns the settings for one handshake in a context, perhaps of Watching's. What others are
-// asked about the server's certificate ends with it: crypto/tls does not give it to VerifyConnection.
-func (c *Config) Within(ctx context.Context) *Config {
-	within := *c
-	within.ctx = ctx
-	return &within
-}
-
-// context is that of Within.
-func (c *Config) context() context.Context {
-	if c.ctx == nil {
-		return context.Background()
-	}
-	return c.ctx
-}
-
 // Distrusted returns what was wrong with the server's certificate in a handshake with settings of
-// Within's, nil for nothing. If the context has ended meanwhile, the handshake's error is that alone.
+// Client's, nil for nothing. If the context has ended meanwhile, the handshake's error is that alone.
 func Distrusted(ctx context.Context) error { return seenIn(ctx).verdict }
 
 // Requested reports whether the server asked, in a handshake with a context of Watching's, for a

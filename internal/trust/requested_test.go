@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"context"
 	"crypto/tls"
 	"io"
 	"net"
@@ -34,7 +35,7 @@ func TestRequested(t *testing.T) {
 		if wants {
 			server.ClientAuth = tls.RequestClientCert
 		}
-		for _, config := range []*tls.Config{c.Client(host, nil), c.Inspect(new(Look)).Client(host, nil)} {
+		for _, config := range []*tls.Config{c.Client(context.Background(), host, nil), c.Inspect(new(Look)).Client(context.Background(), host, nil)} {
 			ctx := Watching(t.Context())
 			near, far := net.Pipe()
 			go tls.Server(far, server).Handshake()

@@ -2,6 +2,7 @@ package trust
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"crypto/tls"
 	"crypto/x509"
@@ -43,7 +44,7 @@ func told(t testing.TB, server *tls.Config, c *Config) (notices string, err erro
 	t.Helper()
 	var b strings.Builder
 	bound := c.For(Server{Address: "x:1", Protocol: "imap", Notice: func(s string) { b.WriteString(s + "|") }})
-	o := handshake(t, server, bound.Client(host, nil))
+	o := handshake(t, server, bound.Client(context.Background(), host, nil))
 	return b.String(), o.clientErr
 }
 

@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -35,7 +36,7 @@ func TestSessionFile(t *testing.T) {
 			if s.CAFiles == nil {
 				s.CAFiles = []string{roots}
 			}
-			return handshake(t, server, load(t, s).For(with).Client(host, nil))
+			return handshake(t, server, load(t, s).For(with).Client(context.Background(), host, nil))
 		}
 		with := Server{Address: "mail.example.org:143", Protocol: "imap"}
 		other := Settings{CAFiles: []string{}, NoRoots: true}
@@ -81,7 +82,7 @@ func TestSessionOfAnother(t *testing.T) {
 	server, roots := newServer(t)
 	file := filepath.Join(t.TempDir(), "sessions")
 	c := load(t, Settings{CAFiles: []string{roots}, SessionFile: file})
-	if o := handshake(t, server, c.Client(host, nil)); o.clientErr != nil {
+	if o := handshake(t, server, c.Client(context.Background(), host, nil)); o.clientErr != nil {
 		t.Fatal(o.clientErr)
 	}
 	// the same key in the file, though the settings differ
@@ -90,7 +91,7 @@ func TestSessionOfAnother(t *testing.T) {
 		t.Fatal(err)
 	}
 	strict := load(t, Settings{CAFiles: []string{roots}, SessionFile: file, Pins: []string{"sha256//" + strings.Repeat("A", 43) + "="}})
-	config := strict.Client(host, nil)
+	config := strict.Client(context.Background(), host, nil)
 	key := config.ClientSessionCache.(*endingSessions).ClientSessionCache.(*sessionFile).key
 	for _, saved := range store.Sessions {
 		store.Sessions[key] = saved
@@ -214,7 +215,7 @@ func TestSessionEnd(t *testing.T) {
 									ocsp.Response{Status: ocsp.Good, ThisUpdate: began, NextUpdate: began.Add(try.staple)})
 							}
 							server.Certificates = []tls.Certificate{cert}
-							resumed, err := pipedHandshake(server, c.Client(host, nil))
+							resumed, err := pipedHandshake(server, c.Client(context.Background(), host, nil))
 							if resumed != try.resumed || !errors.Is(err, try.err) {
 								t.Errorf("after %v: resumed is %v, want %v, error %v", try.at, resumed, try.resumed, err)
 							}

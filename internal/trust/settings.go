@@ -143,7 +143,6 @@ type Config struct {
 	pins         pins
 	known        *known                                // nil: the chain is what counts
 	server       Server                                // of For
-	ctx          context.Context                       // of Within; nil: nothing ends it
 	retried      bool                                  // of Retry
 	wanted       string                                // --tls-min, if it is higher than the default
 	narrowed     []string                              // the options that offer less than the defaults
@@ -200,10 +199,11 @@ func (c *Config) now() time.Time {
 
 // Client returns the settings for one connection to a server whose certificate has to be
 // valid for name, a domain name or an address. alpn is what the protocol wants offered,
-// used when the user gave none. The handshake's error is an *Error when the certificate
+// used when the user gave none. What others are asked about the certificate ends with ctx, perhaps
+// of Watching's: crypto/tls does not give it to VerifyConnection. The handshake's error is an *Error when the certificate
 // is not trusted. A resumed session is verified like a new one. The caller may set a session cache
 // in place of Server's, whose sessions end by themselves.
-func (c *Config) Client(name string, alpn []string) *tls.Config {
+func (c *Config) Client(ctx context.Context, name string, alpn []string) *tls.Config {
 	name = c.reference(name)
 	config := c.shared.Clone()
 	config.ServerName = name
@@ -217,9 +217,10 @@ func (c *Config) Client(name string, alpn []string) *tls.Config {
 	if c.alpn != nil {
 		config.NextProtos = c.alpn
 	}
-	h := &handling{ctx: c.context(), notice: c.notice}
+	h := &handling{ctx: ctx, notice: c.notice}
 	config.VerifyConnection = func(cs tls.ConnectionState) error {
 		h.begin(cs.DidResume)
+		defer h.end()
 		if c.insecure {
 			return nil
 		}
@@ -227,7 +228,7 @@ func (c *Config) Client(name string, alpn []string) *tls.Config {
 		if c.known != nil {
 			err = c.settle(cs, name, err)
 		}
-		seenIn(c.context()).verdict = err
+		seenIn(h.ctx).verdict = err
 		return err
 	}
 	if config.GetClientCertificate == nil {

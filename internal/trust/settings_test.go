@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -36,7 +37,7 @@ func TestVersions(t *testing.T) {
 		server, roots := newServer(t)
 		server.MinVersion, server.MaxVersion = tls.VersionTLS10, test.server
 		c := load(t, Settings{CAFiles: []string{roots}, TLSMin: test.min, TLSMax: test.max})
-		o := handshake(t, server, c.Client(host, nil))
+		o := handshake(t, server, c.Client(context.Background(), host, nil))
 		switch {
 		case (o.clientErr == nil) != (test.want != 0) || o.client.Version != test.want:
 			t.Errorf("%q to %q with a server up to %x: version is %x, error %v; want version %x", test.min, test.max, test.server, o.client.Version, o.clientErr, test.want)
@@ -82,17 +83,17 @@ func TestLimit(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if o := handshake(t, server, limited.Client(host, nil)); o.client.Version != test.want {
+		if o := handshake(t, server, limited.Client(context.Background(), host, nil)); o.client.Version != test.want {
 			t.Errorf("%+v, %x to %x: version is %x, want %x", test.settings, test.min, test.max, o.client.Version, test.want)
 		}
-		if o := handshake(t, server, c.Client(host, nil)); test.settings.TLSMax == "" && o.client.Version != tls.VersionTLS13 {
+		if o := handshake(t, server, c.Client(context.Background(), host, nil)); test.settings.TLSMax == "" && o.client.Version != tls.VersionTLS13 {
 			t.Errorf("%+v, %x to %x: the settings themselves were changed", test.settings, test.min, test.max)
 		}
 		if test.min == 0 {
 			continue
 		}
 		server.MaxVersion = test.min - 1
-		if o := handshake(t, server, limited.Client(host, nil)); !IsVersion(o.clientErr) {
+		if o := handshake(t, server, limited.Client(context.Background(), host, nil)); !IsVersion(o.clientErr) {
 			t.Errorf("%+v, %x to %x: from an older server came %v", test.settings, test.min, test.max, o.clientErr)
 		}
 	}
@@ -112,7 +113,7 @@ func TestCiphers(t *testing.T) {
 	} {
 		server, roots := newServer(t)
 		c := load(t, Settings{CAFiles: []string{roots}, Ciphers: test.list, TLSMax: "1.2"})
-		o := handshake(t, server, c.Client(host, nil))
+		o := handshake(t, server, c.Client(context.Background(), host, nil))
 		if o.clientErr != nil {
 			t.Fatal(o.clientErr)
 		}
@@ -182,7 +183,7 @@ func TestGroups(t *testing.T) {
 	} {
 		server, roots := newServer(t)
 		c := load(t, Settings{CAFiles: []string{roots}, Groups: test.list, TLSMax: test.max})
-		o := handshake(t, server, c.Client(host, nil))
+		o := handshake(t, server, c.Client(context.Background(), host, nil))
 		if o.clientErr != nil || o.client.CurveID != test.want {
 			t.Errorf("%s: the group is %v, error %v; want %v", test.list, o.client.CurveID, o.clientErr, test.want)
 		}
@@ -196,7 +197,7 @@ func TestRSAKeyExchange(t *testing.T) {
 	cert := must[tls.Certificate](t)(ca.IssueFor(key, []string{host}, nil))
 	server := &tls.Config{Certificates: []tls.Certificate{cert}, CipherSuites: []uint16{tls.TLS_RSA_WITH_AES_128_GCM_SHA256}}
 	c := load(t, Settings{CAFiles: []string{write(t, "root.pem", ca.PEM())}, Ciphers: "AES128-GCM-SHA256", TLSMax: "1.2"})
-	o := handshake(t, server, c.Client(host, nil))
+	o := handshake(t, server, c.Client(context.Background(), host, nil))
 	if o.clientErr != nil {
 		t.Fatal(o.clientErr)
 	}
@@ -221,7 +222,7 @@ func TestSNI(t *testing.T) {
 	} {
 		server, roots := newServer(t)
 		c := load(t, Settings{CAFiles: []string{roots}, SNI: test.sni, VerifyName: test.verifyName})
-		o := handshake(t, server, c.Client(test.host, nil))
+		o := handshake(t, server, c.Client(context.Background(), test.host, nil))
 		if o.clientErr != nil {
 			t.Errorf("%+v: %v", test, o.clientErr)
 		}
@@ -249,7 +250,7 @@ func TestALPN(t *testing.T) {
 		server, roots := newServer(t)
 		server.NextProtos = []string{"imap"}
 		c := load(t, Settings{CAFiles: []string{roots}, ALPN: test.user})
-		o := handshake(t, server, c.Client(host, test.protocol))
+		o := handshake(t, server, c.Client(context.Background(), host, test.protocol))
 		if o.clientErr != nil || !slices.Equal(o.offered.SupportedProtos, test.want) {
 			t.Errorf("server saw %q, error %v; want %q", o.offered.SupportedProtos, o.clientErr, test.want)
 		}
@@ -257,14 +258,14 @@ func TestALPN(t *testing.T) {
 	}
 	server, roots := newServer(t)
 	server.NextProtos = []string{"imap"}
-	err := handshake(t, server, load(t, Settings{CAFiles: []string{roots}}).Client(host, []string{"smtp"})).clientErr
+	err := handshake(t, server, load(t, Settings{CAFiles: []string{roots}}).Client(context.Background(), host, []string{"smtp"})).clientErr
 	checkText(t, HandshakeHint(err), "--alpn")
 }
 
 // Connections share a Config, and none sees the other's settings.
 func TestClientIsOfOneConnection(t *testing.T) {
 	c := load(t, Settings{})
-	one, other := c.Client("one.example.org", []string{"imap"}), c.Client("other.example.org", nil)
+	one, other := c.Client(context.Background(), "one.example.org", []string{"imap"}), c.Client(context.Background(), "other.example.org", nil)
 	if one.ServerName != "one.example.org" || other.ServerName != "other.example.org" || other.NextProtos != nil {
 		t.Errorf("settings are %q %q and %q %q", one.ServerName, one.NextProtos, other.ServerName, other.NextProtos)
 	}
@@ -287,7 +288,7 @@ func TestCADirectory(t *testing.T) {
 	}
 	other := must[*testca.CA](t)(testca.New("Other Root"))
 	c := load(t, Settings{CAFiles: []string{write(t, "other.pem", other.PEM()), dir}})
-	o := handshake(t, server, c.Client(host, nil))
+	o := handshake(t, server, c.Client(context.Background(), host, nil))
 	if o.clientErr != nil {
 		t.Fatal(o.clientErr)
 	}
@@ -300,7 +301,7 @@ func TestCABundleWithABadOne(t *testing.T) {
 	bundle := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte{0x30, 0}})
 	bundle = append(bundle, must[[]byte](t)(os.ReadFile(roots))...)
 	c := load(t, Settings{CAFiles: []string{write(t, "bundle.pem", bundle)}})
-	if err := handshake(t, server, c.Client(host, nil)).clientErr; err != nil {
+	if err := handshake(t, server, c.Client(context.Background(), host, nil)).clientErr; err != nil {
 		t.Fatal(err)
 	}
 }
@@ -331,7 +332,7 @@ func TestClientCertificate(t *testing.T) {
 				server.ClientAuth, server.ClientCAs = test.auth, test.cas
 				both := write(t, "both.pem", append(slices.Clone(key), cert...))
 				c := load(t, Settings{CAFiles: []string{roots}, CertFile: both, KeyFile: both, TLSMax: version})
-				o := handshake(t, server, c.Client(host, nil))
+				o := handshake(t, server, c.Client(context.Background(), host, nil))
 				if (o.clientErr == nil) != test.ok || len(o.server.VerifiedChains) != test.chains {
 					t.Fatalf("errors are %v and %v, chains %d", o.clientErr, o.serverErr, len(o.server.VerifiedChains))
 				}
@@ -351,7 +352,7 @@ func TestClientCertificateMissing(t *testing.T) {
 		server, roots := newServer(t)
 		server.ClientAuth = tls.RequireAnyClientCert
 		c := load(t, Settings{CAFiles: []string{roots}, TLSMax: version})
-		err := handshake(t, server, c.Client(host, nil)).clientErr
+		err := handshake(t, server, c.Client(context.Background(), host, nil)).clientErr
 		checkText(t, HandshakeHint(err), "--x509certfile FILE --x509keyfile FILE")
 	}
 }
@@ -365,7 +366,7 @@ func TestHandshakeHint(t *testing.T) {
 	server, roots := newServer(t)
 	server.CipherSuites, server.MaxVersion = []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256}, tls.VersionTLS12
 	c := load(t, Settings{CAFiles: []string{roots}, Ciphers: "ECDHE-ECDSA-AES256-GCM-SHA384"})
-	err := handshake(t, server, c.Client(host, nil)).clientErr
+	err := handshake(t, server, c.Client(context.Background(), host, nil)).clientErr
 	checkText(t, HandshakeHint(err), "--ciphers", "--groups", "--x509certfile")
 	checkText(t, c.HandshakeHint(err), "the offer may be too narrow, leave out --ciphers; else ", "--x509certfile")
 	const closeNotify = 0
@@ -393,7 +394,7 @@ func TestHandshakeHintOldServer(t *testing.T) {
 		server.Write(append([]byte{22, 3, 1, 0, byte(len(hello))}, hello...))
 		io.Copy(io.Discard, server)
 	}()
-	err := tls.Client(client, load(t, Settings{}).Client(host, nil)).Handshake()
+	err := tls.Client(client, load(t, Settings{}).Client(context.Background(), host, nil)).Handshake()
 	if err == nil {
 		t.Fatal("the handshake succeeded")
 	}

@@ -119,6 +119,9 @@ func (h *handling) begin(resumed bool) {
 	}
 }
 
+// end lets go of the context: the settings live as long as the session does.
+func (h *handling) end() { h.ctx = context.Background() }
+
 // proven has the session count no longer than what proves its certificate.
 func (h *handling) proven(until time.Time) {
 	if h != nil && until.Before(h.until) {

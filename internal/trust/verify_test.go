@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -27,10 +28,10 @@ func TestVerify(t *testing.T) {
 			server, name := &tls.Config{Certificates: []tls.Certificate{cert}}, s.Wanted()
 
 			strict := load(t, settings)
-			o := handshake(t, server, strict.Client(name, nil))
+			o := handshake(t, server, strict.Client(context.Background(), name, nil))
 			settings.Insecure = true
 			lax := load(t, settings)
-			let := handshake(t, server, lax.Client(name, nil))
+			let := handshake(t, server, lax.Client(context.Background(), name, nil))
 			if s.Unread {
 				zoo.CheckText(t, fmt.Sprint(let.clientErr), fmt.Sprint(o.clientErr))
 				zoo.CheckText(t, HandshakeHint(o.clientErr), s.Hint...)
@@ -85,7 +86,7 @@ func TestVerifyFailsClosed(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c := load(t, Settings{CAFiles: []string{roots}})
-			err := c.Client(test.host, nil).VerifyConnection(test.cs)
+			err := c.Client(context.Background(), test.host, nil).VerifyConnection(test.cs)
 			var e *Error
 			if !errors.As(err, &e) {
 				t.Fatalf("error is %v", err)
@@ -95,10 +96,10 @@ func TestVerifyFailsClosed(t *testing.T) {
 		})
 	}
 	strict := load(t, Settings{CAFiles: []string{roots}})
-	if err := handshake(t, server, strict.Client("", nil)).clientErr; !errors.Is(err, errNoName) {
+	if err := handshake(t, server, strict.Client(context.Background(), "", nil)).clientErr; !errors.Is(err, errNoName) {
 		t.Errorf("error is %v, want %v", err, errNoName)
 	}
-	if err := handshake(t, server, load(t, Settings{Insecure: true}).Client("", nil)).clientErr; err != nil {
+	if err := handshake(t, server, load(t, Settings{Insecure: true}).Client(context.Background(), "", nil)).clientErr; err != nil {
 		t.Errorf("--insecure: %v", err)
 	}
 }
@@ -113,7 +114,7 @@ func TestVerifyResumed(t *testing.T) {
 			c := load(t, Settings{CAFiles: []string{roots}, SNI: &sni, TLSMax: version})
 			cache := tls.NewLRUClientSessionCache(1)
 			open := func(name string) outcome {
-				config := c.Client(name, nil)
+				config := c.Client(context.Background(), name, nil)
 				config.ClientSessionCache = cache
 				return handshake(t, server, config)
 			}
@@ -133,7 +134,7 @@ func TestVerifyResumed(t *testing.T) {
 func TestVerifyOtherName(t *testing.T) {
 	server, roots := newServer(t)
 	c := load(t, Settings{CAFiles: []string{roots}, VerifyName: host})
-	o := handshake(t, server, c.Client("192.0.2.1", nil))
+	o := handshake(t, server, c.Client(context.Background(), "192.0.2.1", nil))
 	if o.clientErr != nil {
 		t.Fatal(o.clientErr)
 	}
