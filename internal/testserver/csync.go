@@ -7,16 +7,18 @@ import (
 )
 
 func init() {
-	servers["csync"] = protocol{
-		upgrade: csyncLoop,
-		session: csyncLoop,
-		talk: []string{
-			"AUTHENTICATE PLAIN " + base64.StdEncoding.EncodeToString([]byte("\x00"+User+"\x00"+Password)),
-			"NOOP",
-			"GET MAILBOXES (user.demo)",
-			"EXIT",
-		},
-	}
+	provide(func(servers map[string]protocol) {
+		servers["csync"] = protocol{
+			upgrade: csyncLoop,
+			session: csyncLoop,
+			talk: []string{
+				"AUTHENTICATE PLAIN " + base64.StdEncoding.EncodeToString([]byte("\x00"+User+"\x00"+Password)),
+				"NOOP",
+				"GET MAILBOXES (user.demo)",
+				"EXIT",
+			},
+		}
+	})
 }
 
 // csyncLoop sends the banner and answers commands, in the clear until STARTTLS, or inside TLS

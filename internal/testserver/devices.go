@@ -31,19 +31,23 @@ func dicomAssociate(kind byte, context string) string {
 		dicomItem(0x50, dicomItem(0x51, "\x00\x00\x40\x00")+dicomItem(0x52, "2.25.1")))
 }
 
-var (
-	dicomAsks    = dicomAssociate(dicomRequest, dicomItem(0x20, "\x01\x00\x00\x00"+dicomItem(0x30, dicomVerification)+dicomItem(0x40, dicomImplicit)))
-	dicomAccepts = dicomAssociate(dicomAccept, dicomItem(0x21, "\x01\x00\x00\x00"+dicomItem(0x40, dicomImplicit)))
-	dicomLeaves  = dicomPDU(dicomRelease, "\x00\x00\x00\x00")
-)
+func dicomAsks() string {
+	return dicomAssociate(dicomRequest, dicomItem(0x20, "\x01\x00\x00\x00"+dicomItem(0x30, dicomVerification)+dicomItem(0x40, dicomImplicit)))
+}
+
+func dicomAccepts() string {
+	return dicomAssociate(dicomAccept, dicomItem(0x21, "\x01\x00\x00\x00"+dicomItem(0x40, dicomImplicit)))
+}
+
+func dicomLeaves() string { return dicomPDU(dicomRelease, "\x00\x00\x00\x00") }
 
 var dicomServer = packetServer{
 	length: func(data string) int { return lengthAt(data, 2, 4, 6) },
 	answer: func(_ *conn, packet string) (string, bool) {
 		switch {
 		case packet[0] == dicomRequest && strings.Contains(packet, dicomVerification):
-			return dicomAccepts, true
-		case packet == dicomLeaves:
+			return dicomAccepts(), true
+		case packet == dicomLeaves():
 			return dicomPDU(dicomReleased, "\x00\x00\x00\x00"), false
 		}
 		return dicomPDU(dicomAbort, "\x00\x00\x02\x00"), false // by the provider, for no reason
@@ -95,7 +99,7 @@ func snmpMessage(pdu byte, value string) string {
 
 const snmpGet, snmpResponse = 0xa0, 0xa2
 
-var snmpAsks = snmpMessage(snmpGet, ber(0x05))
+func snmpAsks() string { return snmpMessage(snmpGet, ber(0x05)) }
 
 var snmpServer = packetServer{
 	length: func(data string) int {
@@ -105,13 +109,13 @@ var snmpServer = packetServer{
 		return lengthAt(data, 1, 1, 2)
 	},
 	answer: func(_ *conn, packet string) (string, bool) {
-		if packet != snmpAsks {
+		if packet != snmpAsks() {
 			return "", false // it is dropped
 		}
 		return snmpMessage(snmpResponse, ber(0x04, "demo")), true
 	},
 	name: func(packet string) string {
-		if packet == snmpAsks {
+		if packet == snmpAsks() {
 			return "GetRequest, sysName"
 		}
 		return "Response, sysName"
@@ -153,27 +157,25 @@ func tacacsPacket(sequence byte, body string) string {
 }
 
 // The packets of a login (RFC 8907, 5).
-var (
-	tacacsStart    = tacacsPacket(1, "\x01\x01\x01\x01\x04\x00\x00\x00"+User)
-	tacacsAsks     = tacacsPacket(2, "\x05\x01\x00\x0a\x00\x00Password: ")
-	tacacsPassword = tacacsPacket(3, "\x00\x04\x00\x00\x00"+Password)
-	tacacsPass     = tacacsPacket(4, "\x01\x00\x00\x00\x00\x00")
-)
+func tacacsStart() string    { return tacacsPacket(1, "\x01\x01\x01\x01\x04\x00\x00\x00"+User) }
+func tacacsAsks() string     { return tacacsPacket(2, "\x05\x01\x00\x0a\x00\x00Password: ") }
+func tacacsPassword() string { return tacacsPacket(3, "\x00\x04\x00\x00\x00"+Password) }
+func tacacsPass() string     { return tacacsPacket(4, "\x01\x00\x00\x00\x00\x00") }
 
 var tacacsServer = packetServer{
 	minVersion: tls.VersionTLS13,
 	length:     func(data string) int { return lengthAt(data, 8, 4, 12) },
 	answer: func(_ *conn, packet string) (string, bool) {
 		switch packet {
-		case tacacsStart:
-			return tacacsAsks, true
-		case tacacsPassword:
-			return tacacsPass, false
+		case tacacsStart():
+			return tacacsAsks(), true
+		case tacacsPassword():
+			return tacacsPass(), false
 		}
 		return tacacsPacket(packet[2]+1, "\x02\x00\x00\x00\x00\x00"), false // FAIL
 	},
 	name: func(packet string) string {
-		names := map[string]string{tacacsStart: "START: login of " + User, tacacsAsks: "REPLY: GETPASS", tacacsPassword: "CONTINUE: a password", tacacsPass: "REPLY: PASS"}
+		names := map[string]string{tacacsStart(): "START: login of " + User, tacacsAsks(): "REPLY: GETPASS", tacacsPassword(): "CONTINUE: a password", tacacsPass(): "REPLY: PASS"}
 		if name, ok := names[packet]; ok {
 			return name
 		}

@@ -40,19 +40,21 @@ const (
 const diameterMax = 4096
 
 func init() {
-	origin := diameterText(avpOriginHost, "client.example.org") + diameterText(avpOriginRealm, "example.org")
-	watchdog := diameterMessage{diameterRequest, diameterDW, 1, 1, origin}.String()
-	disconnect := diameterMessage{diameterRequest, diameterDP, 2, 2, origin + diameterWord(avpDisconnectCause, 2)}.String()
-	capabilities := diameterMessage{diameterRequest, diameterCE, 0, 0, origin + diameterHost}.String()
-	p := protocol{
-		session: diameterOpen,
-		talk:    []string{watchdog, disconnect},
-		packets: &Packets{Split: diameterSplit, Name: diameterName},
-	}
-	p.upgrade = diameterClear
-	servers["diameter"] = p
-	p.upgrade, p.session, p.talk = nil, diameterClosed, []string{capabilities, watchdog, disconnect}
-	servers["diameters"] = p
+	provide(func(servers map[string]protocol) {
+		origin := diameterText(avpOriginHost, "client.example.org") + diameterText(avpOriginRealm, "example.org")
+		watchdog := diameterMessage{diameterRequest, diameterDW, 1, 1, origin}.String()
+		disconnect := diameterMessage{diameterRequest, diameterDP, 2, 2, origin + diameterWord(avpDisconnectCause, 2)}.String()
+		capabilities := diameterMessage{diameterRequest, diameterCE, 0, 0, origin + diameterHost()}.String()
+		p := protocol{
+			session: diameterOpen,
+			talk:    []string{watchdog, disconnect},
+			packets: &Packets{Split: diameterSplit, Name: diameterName},
+		}
+		p.upgrade = diameterClear
+		servers["diameter"] = p
+		p.upgrade, p.session, p.talk = nil, diameterClosed, []string{capabilities, watchdog, disconnect}
+		servers["diameters"] = p
+	})
 }
 
 // A diameterMessage is one message (RFC 6733, 3), of no application.
@@ -91,8 +93,10 @@ func diameterWord(code, value uint32) string {
 
 // diameterHost describes a host in a Capabilities-Exchange, beside its origin: at 127.0.0.1, of
 // no vendor, for any application as a relay.
-var diameterHost = diameterText(avpHostIPAddress, "\x00\x01\x7f\x00\x00\x01") + diameterWord(avpVendorID, 0) +
-	diameterText(avpProductName, "demo") + diameterWord(avpAuthApplication, 0xffffffff)
+func diameterHost() string {
+	return diameterText(avpHostIPAddress, "\x00\x01\x7f\x00\x00\x01") + diameterWord(avpVendorID, 0) +
+		diameterText(avpProductName, "demo") + diameterWord(avpAuthApplication, 0xffffffff)
+}
 
 // diameterRead reads a message.
 func diameterRead(c *conn) (m diameterMessage, err error) {
@@ -182,10 +186,10 @@ func diameterClear(c *conn) error {
 	}
 	for _, security := range avps[avpInbandSecurity] {
 		if security == "\x00\x00\x00\x01" {
-			return diameterAnswer(c, m, diameterSuccess, "", diameterHost+diameterWord(avpInbandSecurity, 1))
+			return diameterAnswer(c, m, diameterSuccess, "", diameterHost()+diameterWord(avpInbandSecurity, 1))
 		}
 	}
-	if err := diameterAnswer(c, m, diameterNoSecurity, "", diameterHost); err != nil {
+	if err := diameterAnswer(c, m, diameterNoSecurity, "", diameterHost()); err != nil {
 		return err
 	}
 	return io.EOF
@@ -197,7 +201,7 @@ func diameterClosed(c *conn) error {
 	if err != nil {
 		return err
 	}
-	if err := diameterAnswer(c, m, diameterSuccess, "", diameterHost); err != nil {
+	if err := diameterAnswer(c, m, diameterSuccess, "", diameterHost()); err != nil {
 		return err
 	}
 	return diameterOpen(c)

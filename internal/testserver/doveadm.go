@@ -11,16 +11,18 @@ import (
 )
 
 func init() {
-	servers["doveadm"] = protocol{
-		upgrade: doveadmClear,
-		session: doveadmInside,
-		talk: []string{
-			"PLAIN\t" + base64.StdEncoding.EncodeToString([]byte("\x00doveadm\x00"+Password)) + "\n",
-			"\t" + User + "\tmailbox list\n",
-			"\tnobody\tmailbox list\n",
-		},
-		packets: &Packets{Split: doveadmSplit, Name: doveadmName},
-	}
+	provide(func(servers map[string]protocol) {
+		servers["doveadm"] = protocol{
+			upgrade: doveadmClear,
+			session: doveadmInside,
+			talk: []string{
+				"PLAIN\t" + base64.StdEncoding.EncodeToString([]byte("\x00doveadm\x00"+Password)) + "\n",
+				"\t" + User + "\tmailbox list\n",
+				"\tnobody\tmailbox list\n",
+			},
+			packets: &Packets{Split: doveadmSplit, Name: doveadmName},
+		}
+	})
 }
 
 // doveadmClear exchanges versions and waits for STARTTLS, which is not answered (Dovecot's

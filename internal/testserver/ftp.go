@@ -6,13 +6,15 @@ import (
 )
 
 func init() {
-	inside := protocol{
-		session: ftpLoop,
-		talk:    []string{"USER " + User, "PASS " + Password, "PWD", "QUIT"},
-	}
-	servers["ftps"] = inside
-	inside.upgrade = ftpLoop
-	servers["ftp"] = inside
+	provide(func(servers map[string]protocol) {
+		inside := protocol{
+			session: ftpLoop,
+			talk:    []string{"USER " + User, "PASS " + Password, "PWD", "QUIT"},
+		}
+		servers["ftps"] = inside
+		inside.upgrade = ftpLoop
+		servers["ftp"] = inside
+	})
 }
 
 // ftpLoop answers commands in the clear until AUTH TLS, or inside TLS until QUIT (RFC 959,

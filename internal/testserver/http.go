@@ -7,15 +7,17 @@ import (
 )
 
 func init() {
-	for _, name := range []string{"http", "ipp"} {
-		inside := protocol{
-			session: httpLoop,
-			talk:    []string{"GET / HTTP/1.1\r\nHost: example.org\r\nConnection: close\r\n"},
+	provide(func(servers map[string]protocol) {
+		for _, name := range []string{"http", "ipp"} {
+			inside := protocol{
+				session: httpLoop,
+				talk:    []string{"GET / HTTP/1.1\r\nHost: example.org\r\nConnection: close\r\n"},
+			}
+			servers[name+"s"] = inside
+			inside.upgrade = httpLoop
+			servers[name] = inside
 		}
-		servers[name+"s"] = inside
-		inside.upgrade = httpLoop
-		servers[name] = inside
-	}
+	})
 }
 
 // httpLoop answers requests in the clear until one of them upgrades to TLS, and every

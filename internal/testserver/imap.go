@@ -6,13 +6,15 @@ import (
 )
 
 func init() {
-	inside := protocol{
-		session: imapLoop,
-		talk:    []string{"b1 CAPABILITY", "b2 LOGIN " + User + " " + Password, "b3 NOOP", "b4 LOGOUT"},
-	}
-	servers["imaps"] = inside
-	inside.upgrade = imapLoop
-	servers["imap"] = inside
+	provide(func(servers map[string]protocol) {
+		inside := protocol{
+			session: imapLoop,
+			talk:    []string{"b1 CAPABILITY", "b2 LOGIN " + User + " " + Password, "b3 NOOP", "b4 LOGOUT"},
+		}
+		servers["imaps"] = inside
+		inside.upgrade = imapLoop
+		servers["imap"] = inside
+	})
 }
 
 // imapLoop answers commands in the clear until STARTTLS, or inside TLS until LOGOUT

@@ -7,11 +7,13 @@ import (
 )
 
 func init() {
-	servers["mtqp"] = protocol{
-		upgrade: mtqpLoop,
-		session: mtqpLoop,
-		talk:    []string{"COMMENT hello", "TRACK <" + mtqpMessage + "> " + mtqpSecret, "QUIT"},
-	}
+	provide(func(servers map[string]protocol) {
+		servers["mtqp"] = protocol{
+			upgrade: mtqpLoop,
+			session: mtqpLoop,
+			talk:    []string{"COMMENT hello", "TRACK <" + mtqpMessage + "> " + mtqpSecret, "QUIT"},
+		}
+	})
 }
 
 // The only message that can be tracked, and its secret in base64.

@@ -8,16 +8,18 @@ import (
 )
 
 func init() {
-	servers["mupdate"] = protocol{
-		upgrade: mupdateLoop,
-		session: mupdateLoop,
-		talk: []string{
-			`b1 AUTHENTICATE "PLAIN" "` + base64.StdEncoding.EncodeToString([]byte("\x00"+User+"\x00"+Password)) + `"`,
-			`b2 FIND "user.demo"`,
-			"b3 NOOP",
-			"b4 LOGOUT",
-		},
-	}
+	provide(func(servers map[string]protocol) {
+		servers["mupdate"] = protocol{
+			upgrade: mupdateLoop,
+			session: mupdateLoop,
+			talk: []string{
+				`b1 AUTHENTICATE "PLAIN" "` + base64.StdEncoding.EncodeToString([]byte("\x00"+User+"\x00"+Password)) + `"`,
+				`b2 FIND "user.demo"`,
+				"b3 NOOP",
+				"b4 LOGOUT",
+			},
+		}
+	})
 }
 
 // mupdateLoop sends the banner and answers commands, in the clear until STARTTLS, or inside

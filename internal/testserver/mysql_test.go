@@ -69,7 +69,7 @@ func TestMySQLInside(t *testing.T) {
 func TestMySQLXClear(t *testing.T) {
 	hello := "S: \x05\x00\x00\x00\x0b\x08\x05\x1a\x00"
 	for name, dialogue := range map[string][]string{
-		"asks first":       {"C: \x01\x00\x00\x00\x01", "S: " + mysqlxMessage(mysqlxCapabilities, mysqlxTLS), "C: " + mysqlxMessage(mysqlxSet, mysqlxBytes(1, mysqlxTLS)), "S: \x01\x00\x00\x00\x00"},
+		"asks first":       {"C: \x01\x00\x00\x00\x01", "S: " + mysqlxMessage(mysqlxCapabilities, mysqlxTLS()), "C: " + mysqlxMessage(mysqlxSet, mysqlxBytes(1, mysqlxTLS())), "S: \x01\x00\x00\x00\x00"},
 		"login":            {"C: " + Talk("mysqlx")[1], "S: " + mysqlxError(3159, "Connections using insecure transport are prohibited")},
 		"other capability": {"C: " + mysqlxMessage(mysqlxSet, "\x0a\x00"), "S: " + mysqlxError(5002, "Capability doesn't exist")},
 		"close":            {"C: \x01\x00\x00\x00\x03", "S: \x07\x00\x00\x00\x00\x0a\x04bye!", "close"},
@@ -90,7 +90,7 @@ func TestMySQLXInside(t *testing.T) {
 	conversePackets(t, session,
 		"C: "+strings.Replace(Talk("mysqlx")[1], "\x00demo\x00demo", "\x00demo\x00oops", 1), "S: "+mysqlxError(1045, "Invalid user or password"),
 		"C: "+Talk("mysqlx")[1], "S: \x01\x00\x00\x00\x04",
-		"C: "+mysqlxMessage(mysqlxSet, mysqlxBytes(1, mysqlxTLS)), "S: "+mysqlxError(5001, "Capability prepare failed for 'tls'"),
+		"C: "+mysqlxMessage(mysqlxSet, mysqlxBytes(1, mysqlxTLS())), "S: "+mysqlxError(5001, "Capability prepare failed for 'tls'"),
 		"C: "+mysqlxMessage(99, ""), "S: "+mysqlxError(5000, "Unexpected message received"),
 		"C: "+Talk("mysqlx")[2], "S: "+mysqlxMessage(mysqlxOk, mysqlxBytes(1, "bye!")), "close")
 }

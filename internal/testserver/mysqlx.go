@@ -27,20 +27,24 @@ const mysqlxMax = 1 << 16
 
 // mysqlxTLS is the list of capabilities in the messages' encoding, Protocol Buffers: field 1 is a
 // Capability, in which field 1 is the name, and field 2 the value: a scalar, V_BOOL, true.
-var mysqlxTLS = mysqlxBytes(1, mysqlxBytes(1, "tls")+mysqlxBytes(2, "\x08\x01"+mysqlxBytes(2, "\x08\x07\x40\x01")))
+func mysqlxTLS() string {
+	return mysqlxBytes(1, mysqlxBytes(1, "tls")+mysqlxBytes(2, "\x08\x01"+mysqlxBytes(2, "\x08\x07\x40\x01")))
+}
 
 func init() {
-	servers["mysqlx"] = protocol{
-		upgrade: mysqlxClear,
-		session: mysqlxSession,
-		talk: []string{
-			mysqlxMessage(mysqlxGet, ""),
-			// The mechanism, and what it wants: no authorisation as another, user, password.
-			mysqlxMessage(mysqlxAuthenticate, mysqlxBytes(1, "PLAIN")+mysqlxBytes(2, "\x00"+User+"\x00"+Password)),
-			mysqlxMessage(mysqlxClose, ""),
-		},
-		packets: &Packets{Split: mysqlxSplit, Name: mysqlxName},
-	}
+	provide(func(servers map[string]protocol) {
+		servers["mysqlx"] = protocol{
+			upgrade: mysqlxClear,
+			session: mysqlxSession,
+			talk: []string{
+				mysqlxMessage(mysqlxGet, ""),
+				// The mechanism, and what it wants: no authorisation as another, user, password.
+				mysqlxMessage(mysqlxAuthenticate, mysqlxBytes(1, "PLAIN")+mysqlxBytes(2, "\x00"+User+"\x00"+Password)),
+				mysqlxMessage(mysqlxClose, ""),
+			},
+			packets: &Packets{Split: mysqlxSplit, Name: mysqlxName},
+		}
+	})
 }
 
 // mysqlxBytes encodes a field of at most 127 bytes.
@@ -88,12 +92,12 @@ func mysqlxClear(c *conn) error {
 		switch {
 		case err != nil:
 			return err
-		case kind == mysqlxSet && body == mysqlxBytes(1, mysqlxTLS):
+		case kind == mysqlxSet && body == mysqlxBytes(1, mysqlxTLS()):
 			return mysqlxSend(c, mysqlxMessage(mysqlxOk, ""))
 		case kind == mysqlxSet:
 			err = mysqlxSend(c, mysqlxError(5002, "Capability doesn't exist"))
 		case kind == mysqlxGet:
-			err = mysqlxSend(c, mysqlxMessage(mysqlxCapabilities, mysqlxTLS))
+			err = mysqlxSend(c, mysqlxMessage(mysqlxCapabilities, mysqlxTLS()))
 		case kind == mysqlxClose:
 			if err := mysqlxSend(c, mysqlxMessage(mysqlxOk, mysqlxBytes(1, "bye!"))); err != nil {
 				return err
@@ -116,7 +120,7 @@ func mysqlxSession(c *conn) error {
 		case err != nil:
 			return err
 		case kind == mysqlxGet:
-			err = mysqlxSend(c, mysqlxMessage(mysqlxCapabilities, mysqlxTLS))
+			err = mysqlxSend(c, mysqlxMessage(mysqlxCapabilities, mysqlxTLS()))
 		case kind == mysqlxClose:
 			return mysqlxSend(c, mysqlxMessage(mysqlxOk, mysqlxBytes(1, "bye!")))
 		case kind == mysqlxAuthenticate && body == mysqlxBytes(1, "PLAIN")+mysqlxBytes(2, "\x00"+User+"\x00"+Password):

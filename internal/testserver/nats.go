@@ -12,17 +12,19 @@ import (
 const natsMaxPayload = 1 << 20
 
 func init() {
-	servers["nats"] = protocol{
-		upgrade: natsInfo,
-		session: natsSession,
-		talk: []string{
-			`CONNECT {"verbose":true,"user":"` + User + `","pass":"` + Password + `"}`,
-			"PING",
-			"SUB greetings.* 1",
-			"PUB greetings.all 5\r\nhello",
-			"QUIT", // no operation of the protocol's: there is none that ends a session
-		},
-	}
+	provide(func(servers map[string]protocol) {
+		servers["nats"] = protocol{
+			upgrade: natsInfo,
+			session: natsSession,
+			talk: []string{
+				`CONNECT {"verbose":true,"user":"` + User + `","pass":"` + Password + `"}`,
+				"PING",
+				"SUB greetings.* 1",
+				"PUB greetings.all 5\r\nhello",
+				"QUIT", // no operation of the protocol's: there is none that ends a session
+			},
+		}
+	})
 }
 
 // natsInfo says INFO, behind which the client has to start TLS (NATS documentation, "Client

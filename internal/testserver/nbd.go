@@ -29,23 +29,26 @@ const nbdMax = 5000
 // The only export, which can be read alone.
 const nbdExport = "disk"
 
-var nbdDisk = strings.Repeat("what is on disk ", 32)
+// nbdDisk is what is on it.
+func nbdDisk() string { return strings.Repeat("what is on disk ", 32) }
 
 // nbdTalkRead is how much of it a client reads in a demonstration.
 const nbdTalkRead = 16
 
 func init() {
-	servers["nbd"] = protocol{
-		upgrade: nbdClear,
-		session: nbdSession,
-		talk: []string{
-			nbdOptionOf(nbdOptList, ""),
-			nbdOptionOf(nbdOptGo, nbdChoice(nbdExport)),
-			nbdCommand(nbdCmdRead, 1, 0, nbdTalkRead),
-			nbdCommand(nbdCmdDisconnect, 2, 0, 0),
-		},
-		packets: &Packets{Split: nbdSplit, Name: nbdName},
-	}
+	provide(func(servers map[string]protocol) {
+		servers["nbd"] = protocol{
+			upgrade: nbdClear,
+			session: nbdSession,
+			talk: []string{
+				nbdOptionOf(nbdOptList, ""),
+				nbdOptionOf(nbdOptGo, nbdChoice(nbdExport)),
+				nbdCommand(nbdCmdRead, 1, 0, nbdTalkRead),
+				nbdCommand(nbdCmdDisconnect, 2, 0, 0),
+			},
+			packets: &Packets{Split: nbdSplit, Name: nbdName},
+		}
+	})
 }
 
 // nbdOptionOf returns what a client says to set an option.
@@ -156,7 +159,7 @@ func nbdSession(c *conn) error {
 				break
 			}
 			// NBD_INFO_EXPORT, the size, and the flags: there are flags, and it is for reading.
-			info := binary.BigEndian.AppendUint64([]byte{0, 0}, uint64(len(nbdDisk)))
+			info := binary.BigEndian.AppendUint64([]byte{0, 0}, uint64(len(nbdDisk())))
 			err = nbdSend(c, nbdReply(option, nbdRepInfo, string(append(info, 0, 3))), nbdReply(option, nbdRepAck, ""))
 			if err == nil && option == nbdOptGo {
 				return nbdTransmit(c)
@@ -183,7 +186,7 @@ func nbdTransmit(c *conn) error {
 		command, cookie := binary.BigEndian.Uint16(request[6:]), binary.BigEndian.Uint64(request[8:])
 		offset, length := binary.BigEndian.Uint64(request[16:]), uint64(binary.BigEndian.Uint32(request[24:]))
 		answer := nbdAnswer(cookie, nbdEINVAL, "")
-		switch size := uint64(len(nbdDisk)); {
+		switch size := uint64(len(nbdDisk())); {
 		case command == nbdCmdDisconnect:
 			return nil
 		case command == nbdCmdWrite:
@@ -192,7 +195,7 @@ func nbdTransmit(c *conn) error {
 			}
 			answer = nbdAnswer(cookie, nbdEPERM, "")
 		case command == nbdCmdRead && offset <= size && length <= size-offset:
-			answer = nbdAnswer(cookie, 0, nbdDisk[offset:offset+length])
+			answer = nbdAnswer(cookie, 0, nbdDisk()[offset:offset+length])
 		}
 		if err := nbdSend(c, answer); err != nil {
 			return err
@@ -220,13 +223,11 @@ func nbdSplit(data []byte, atEOF bool) (int, []byte, error) {
 	return 0, nil, nil
 }
 
-var nbdOptionNames = map[uint32]string{nbdOptAbort: "NBD_OPT_ABORT", nbdOptList: "NBD_OPT_LIST", nbdOptGo: "NBD_OPT_GO"}
-
 // nbdName names a packet of either side.
 func nbdName(p []byte) string {
 	switch {
 	case len(p) >= 16 && string(p[:8]) == nbdOption:
-		name := nbdOptionNames[binary.BigEndian.Uint32(p[8:])]
+		name := map[uint32]string{nbdOptAbort: "NBD_OPT_ABORT", nbdOptList: "NBD_OPT_LIST", nbdOptGo: "NBD_OPT_GO"}[binary.BigEndian.Uint32(p[8:])]
 		if len(p) >= 22 {
 			name += ": " + string(p[20:len(p)-2])
 		}

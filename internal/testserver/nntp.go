@@ -6,13 +6,15 @@ import (
 )
 
 func init() {
-	inside := protocol{
-		session: nntpLoop,
-		talk:    []string{"CAPABILITIES", "LIST", "QUIT"},
-	}
-	servers["nntps"] = inside
-	inside.upgrade = nntpLoop
-	servers["nntp"] = inside
+	provide(func(servers map[string]protocol) {
+		inside := protocol{
+			session: nntpLoop,
+			talk:    []string{"CAPABILITIES", "LIST", "QUIT"},
+		}
+		servers["nntps"] = inside
+		inside.upgrade = nntpLoop
+		servers["nntp"] = inside
+	})
 }
 
 // nntpLoop answers commands in the clear until STARTTLS, or inside TLS until QUIT (RFC 3977,

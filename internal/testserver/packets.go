@@ -16,7 +16,7 @@ import (
 type packetServer struct {
 	alpn       []string
 	minVersion uint16
-	greeting   string
+	greeting   func() string // nil for none
 	// length is how long the packet is that data begins with: 0 if too little is there to tell, -1
 	// if it is none.
 	length func(data string) int
@@ -29,23 +29,25 @@ type packetServer struct {
 const packetMax = 4096
 
 func init() {
-	add := func(name string, s packetServer, talk ...string) {
-		servers[name] = protocol{alpn: s.alpn, minVersion: s.minVersion, session: s.session, talk: talk, packets: &Packets{Split: s.split, Name: s.nameOf}}
-	}
-	add("mqtts", mqttServer, mqttConnect, mqttPing, mqttDisconnect)
-	add("dot", dnsServer, dnsQuery)
-	add("epp", eppServer, eppMessage("<hello/>"), eppMessage("<command><logout/></command>"))
-	add("coaps+tcp", coapServer, coapCSM, "\x00\xe2", "\x61\x01\x01\xb5hello", coapRelease)
-	add("turns", stunServer, stunMessage(stunBinding, "demo-demo-de", ""))
-	add("ntske", ntsServer, ntsNTP, ntsAEAD, ntsEnd)
-	add("radsec", radiusServer, radiusPacket(radiusStatus, radiusNonce, radiusNonce))
-	add("dicom-tls", dicomServer, dicomAsks, dicomLeaves)
-	add("mbap-s", modbusServer, modbusRead)
-	add("snmptls", snmpServer, snmpAsks)
-	add("rpki-rtr-tls", rpkiServer, rpkiReset)
-	add("tacacss", tacacsServer, tacacsStart, tacacsPassword)
-	add("ipfixs", ipfixServer, ipfixMessage)
-	add("syslog-tls", syslogServer, syslogMessage("<14>1 - client.example.org demo - - - hello"))
+	provide(func(servers map[string]protocol) {
+		add := func(name string, s packetServer, talk ...string) {
+			servers[name] = protocol{alpn: s.alpn, minVersion: s.minVersion, session: s.session, talk: talk, packets: &Packets{Split: s.split, Name: s.nameOf}}
+		}
+		add("mqtts", mqttServer, mqttConnect, mqttPing, mqttDisconnect)
+		add("dot", dnsServer, dnsQuery)
+		add("epp", eppServer, eppMessage("<hello/>"), eppMessage("<command><logout/></command>"))
+		add("coaps+tcp", coapServer, coapCSM, "\x00\xe2", "\x61\x01\x01\xb5hello", coapRelease)
+		add("turns", stunServer, stunMessage(stunBinding, "demo-demo-de", ""))
+		add("ntske", ntsServer, ntsNTP, ntsAEAD, ntsEnd)
+		add("radsec", radiusServer, radiusPacket(radiusStatus, radiusNonce, radiusNonce))
+		add("dicom-tls", dicomServer, dicomAsks(), dicomLeaves())
+		add("mbap-s", modbusServer, modbusRead)
+		add("snmptls", snmpServer, snmpAsks())
+		add("rpki-rtr-tls", rpkiServer, rpkiReset)
+		add("tacacss", tacacsServer, tacacsStart(), tacacsPassword())
+		add("ipfixs", ipfixServer, ipfixMessage)
+		add("syslog-tls", syslogServer, syslogMessage("<14>1 - client.example.org demo - - - hello"))
+	})
 }
 
 func (s *packetServer) whole(packet string) bool {
@@ -70,8 +72,10 @@ func (s *packetServer) split(data []byte, atEOF bool) (int, []byte, error) {
 }
 
 func (s *packetServer) session(c *conn) error {
-	if _, err := io.WriteString(c.Conn, s.greeting); err != nil {
-		return err
+	if s.greeting != nil {
+		if _, err := io.WriteString(c.Conn, s.greeting()); err != nil {
+			return err
+		}
 	}
 	for {
 		packet := ""
@@ -190,7 +194,7 @@ func eppMessage(element string) string {
 	return string(binary.BigEndian.AppendUint32(nil, uint32(4+len(xml)))) + xml
 }
 
-var eppGreeting = eppMessage("<greeting><svID>" + Host + "</svID></greeting>")
+func eppGreeting() string { return eppMessage("<greeting><svID>" + Host + "</svID></greeting>") }
 
 var eppServer = packetServer{
 	greeting: eppGreeting,
@@ -198,7 +202,7 @@ var eppServer = packetServer{
 	answer: func(_ *conn, packet string) (string, bool) {
 		switch {
 		case strings.Contains(packet, "<hello/>"):
-			return eppGreeting, true
+			return eppGreeting(), true
 		case strings.Contains(packet, "<logout/>"):
 			return eppMessage(`<response><result code="1500"><msg>bye</msg></result></response>`), false
 		}
@@ -215,7 +219,7 @@ const (
 
 var coapServer = packetServer{
 	alpn:     []string{"coap"},
-	greeting: coapCSM,
+	greeting: func() string { return coapCSM },
 	length: func(data string) int {
 		switch {
 		case data == "":

@@ -1,6 +1,7 @@
 package testserver
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -18,17 +19,19 @@ const (
 const pcepMax = 4096
 
 func init() {
-	servers["pcep"] = protocol{
-		upgrade: pcepClear,
-		session: pcepSession,
-		talk: []string{
-			pcepMessage(pcepOpen, pcepObject(pcepOpenObject, "\x20\x1e\x78\x01")),
-			pcepMessage(pcepKeepalive),
-			pcepMessage(pcepRequest, pcepObject(pcepRP, "\x00\x00\x00\x00\x00\x00\x00\x01"), pcepObject(pcepEndPoints, "\xc0\x00\x02\x01\xc0\x00\x02\x02")),
-			pcepMessage(pcepClose, pcepObject(pcepCloseObject, "\x00\x00\x00\x01")),
-		},
-		packets: &Packets{Split: pcepSplit, Name: pcepName},
-	}
+	provide(func(servers map[string]protocol) {
+		servers["pcep"] = protocol{
+			upgrade: pcepClear,
+			session: pcepSession,
+			talk: []string{
+				pcepMessage(pcepOpen, pcepObject(pcepOpenObject, "\x20\x1e\x78\x01")),
+				pcepMessage(pcepKeepalive),
+				pcepMessage(pcepRequest, pcepObject(pcepRP, "\x00\x00\x00\x00\x00\x00\x00\x01"), pcepObject(pcepEndPoints, "\xc0\x00\x02\x01\xc0\x00\x02\x02")),
+				pcepMessage(pcepClose, pcepObject(pcepCloseObject, "\x00\x00\x00\x01")),
+			},
+			packets: &Packets{Split: pcepSplit, Name: pcepName},
+		}
+	})
 }
 
 // pcepMessage returns a message of objects.
@@ -126,11 +129,6 @@ func pcepSplit(data []byte, atEOF bool) (int, []byte, error) {
 	return cutPacket(data, n, atEOF)
 }
 
-var pcepNames = map[byte]string{
-	pcepOpen: "Open", pcepKeepalive: "Keepalive", pcepRequest: "PCReq: from 192.0.2.1 to 192.0.2.2",
-	pcepReply: "PCRep: NO-PATH", pcepClose: "Close", pcepStartTLS: "StartTLS",
-}
-
 // pcepName names a message of either side.
 func pcepName(p []byte) string {
 	switch {
@@ -138,8 +136,10 @@ func pcepName(p []byte) string {
 		return string(p)
 	case p[1] == pcepError && len(p) >= 12:
 		return fmt.Sprintf("PCErr: %d, %d", p[10], p[11])
-	case pcepNames[p[1]] != "":
-		return pcepNames[p[1]]
 	}
-	return string(p)
+	names := map[byte]string{
+		pcepOpen: "Open", pcepKeepalive: "Keepalive", pcepRequest: "PCReq: from 192.0.2.1 to 192.0.2.2",
+		pcepReply: "PCRep: NO-PATH", pcepClose: "Close", pcepStartTLS: "StartTLS",
+	}
+	return cmp.Or(names[p[1]], string(p))
 }

@@ -23,16 +23,18 @@ const (
 const quasselMax = 64 << 10
 
 func init() {
-	servers["quassel"] = protocol{
-		upgrade: quasselProbe,
-		session: quasselSession,
-		talk: []string{
-			quasselMessage("MsgType", "ClientInit", "ClientVersion", "v0.14.0", "ClientDate", ""),
-			quasselMessage("MsgType", "ClientLogin", "User", User, "Password", Password),
-			"\x00\x00\x00\x00", // no message: there is none that ends a session
-		},
-		packets: &Packets{Split: quasselSplit, Name: quasselName},
-	}
+	provide(func(servers map[string]protocol) {
+		servers["quassel"] = protocol{
+			upgrade: quasselProbe,
+			session: quasselSession,
+			talk: []string{
+				quasselMessage("MsgType", "ClientInit", "ClientVersion", "v0.14.0", "ClientDate", ""),
+				quasselMessage("MsgType", "ClientLogin", "User", User, "Password", Password),
+				"\x00\x00\x00\x00", // no message: there is none that ends a session
+			},
+			packets: &Packets{Split: quasselSplit, Name: quasselName},
+		}
+	})
 }
 
 // quasselProbe answers a client's probe (Quassel's documentation of its protocol): a magic

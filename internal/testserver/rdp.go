@@ -23,17 +23,19 @@ const (
 )
 
 func init() {
-	servers["rdp"] = protocol{
-		upgrade: rdpNegotiate,
-		session: rdpSession,
-		talk: []string{
-			tpkt(x224Data + rdpConnectInitial()),
-			tpkt(x224Data + mcsErectDomain),
-			tpkt(x224Data + mcsAttachUser),
-			tpkt(x224Data + mcsDisconnect),
-		},
-		packets: &Packets{Split: tpktSplit, Name: rdpName},
-	}
+	provide(func(servers map[string]protocol) {
+		servers["rdp"] = protocol{
+			upgrade: rdpNegotiate,
+			session: rdpSession,
+			talk: []string{
+				tpkt(x224Data + rdpConnectInitial()),
+				tpkt(x224Data + mcsErectDomain),
+				tpkt(x224Data + mcsAttachUser),
+				tpkt(x224Data + mcsDisconnect),
+			},
+			packets: &Packets{Split: tpktSplit, Name: rdpName},
+		}
+	})
 }
 
 // tpkt returns a packet with its header (RFC 1006, 6).

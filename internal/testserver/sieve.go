@@ -6,11 +6,13 @@ import (
 )
 
 func init() {
-	servers["sieve"] = protocol{
-		upgrade: sieveLoop,
-		session: sieveLoop,
-		talk:    []string{"CAPABILITY", `AUTHENTICATE "PLAIN" "AGRlbW8AZGVtbw=="`, "LISTSCRIPTS", "LOGOUT"},
-	}
+	provide(func(servers map[string]protocol) {
+		servers["sieve"] = protocol{
+			upgrade: sieveLoop,
+			session: sieveLoop,
+			talk:    []string{"CAPABILITY", `AUTHENTICATE "PLAIN" "AGRlbW8AZGVtbw=="`, "LISTSCRIPTS", "LOGOUT"},
+		}
+	})
 }
 
 // sieveLoop answers commands in the clear until STARTTLS, or inside TLS until LOGOUT

@@ -23,20 +23,22 @@ const (
 const telnetMax = 1000
 
 func init() {
-	inside := protocol{
-		session: telnetSession,
-		talk: []string{
-			telnetIAC + telnetDO + telnetEcho,
-			telnetIAC + telnetDO + telnetSuppressGoAhead,
-			User + "\r\n",
-			Password + "\r\n",
-			"exit\r\n",
-		},
-		packets: &Packets{Split: telnetSplit, Name: telnetName},
-	}
-	servers["telnets"] = inside
-	inside.upgrade = telnetUpgrade
-	servers["telnet"] = inside
+	provide(func(servers map[string]protocol) {
+		inside := protocol{
+			session: telnetSession,
+			talk: []string{
+				telnetIAC + telnetDO + telnetEcho,
+				telnetIAC + telnetDO + telnetSuppressGoAhead,
+				User + "\r\n",
+				Password + "\r\n",
+				"exit\r\n",
+			},
+			packets: &Packets{Split: telnetSplit, Name: telnetName},
+		}
+		servers["telnets"] = inside
+		inside.upgrade = telnetUpgrade
+		servers["telnet"] = inside
+	})
 }
 
 func telnetSend(c *conn, parts ...string) error {

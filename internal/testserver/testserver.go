@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"slices"
 	"strings"
@@ -64,26 +65,35 @@ func cutPacket(data []byte, n int, atEOF bool) (int, []byte, error) {
 	return 0, nil, nil
 }
 
-var servers = map[string]protocol{}
+// providers each put the servers of one file into servers.
+var providers []func(servers map[string]protocol)
+
+// provide adds a provider. It is called when the program starts: most runs need no server, so that
+// all else waits.
+func provide(p func(servers map[string]protocol)) { providers = append(providers, p) }
+
+// servers are all servers, by their protocols' names.
+var servers = sync.OnceValue(func() map[string]protocol {
+	all := make(map[string]protocol)
+	for _, p := range providers {
+		p(all)
+	}
+	return all
+})
 
 // Names returns the protocols that there is a server for.
 func Names() []string {
-	var names []string
-	for name := range servers {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
+	return slices.Sorted(maps.Keys(servers()))
 }
 
 // Talk returns what a client may say inside TLS to the server of a protocol, as lines or
 // requests of several lines, without the last line end, or as packets; the last ends the
 // session where the protocol has a way to.
-func Talk(name string) []string { return servers[name].talk }
+func Talk(name string) []string { return servers()[name].talk }
 
 // PacketsOf returns how to read the session with a server, nil for lines. What Talk returns
 // are packets then, to be sent without line ends.
-func PacketsOf(name string) *Packets { return servers[name].packets }
+func PacketsOf(name string) *Packets { return servers()[name].packets }
 
 // A Server is listening on loopback.
 type Server struct {
@@ -102,7 +112,7 @@ type Server struct {
 // Start starts a server for the named protocol on a free port of 127.0.0.1. change, if
 // not nil, may alter the TLS settings. The caller closes it.
 func Start(name string, change func(*tls.Config)) (*Server, error) {
-	p, ok := servers[name]
+	p, ok := servers()[name]
 	if !ok {
 		return nil, fmt.Errorf("no server in the process for %s", name)
 	}

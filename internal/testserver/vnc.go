@@ -27,16 +27,18 @@ const (
 const vncMaxText = 1000
 
 func init() {
-	servers["vnc"] = protocol{
-		upgrade: vncUpgrade,
-		session: vncSession,
-		talk: []string{
-			"\x01",                             // ClientInit: others may stay
-			"\x02\x00\x00\x01\x00\x00\x00\x00", // SetEncodings: raw
-			"\x03\x00\x00\x00\x00\x00\x00\x02\x00\x01", // FramebufferUpdateRequest: all of it
-		},
-		packets: &Packets{Split: vncSplit, Name: vncPacketName},
-	}
+	provide(func(servers map[string]protocol) {
+		servers["vnc"] = protocol{
+			upgrade: vncUpgrade,
+			session: vncSession,
+			talk: []string{
+				"\x01",                             // ClientInit: others may stay
+				"\x02\x00\x00\x01\x00\x00\x00\x00", // SetEncodings: raw
+				"\x03\x00\x00\x00\x00\x00\x00\x02\x00\x01", // FramebufferUpdateRequest: all of it
+			},
+			packets: &Packets{Split: vncSplit, Name: vncPacketName},
+		}
+	})
 }
 
 func vncSend(c *conn, packet string) error {
