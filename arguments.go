@@ -150,13 +150,15 @@ func takesValue(f cli.Flag) bool {
 }
 
 // impossible are options that people look for, and why there are none.
-var impossible = map[string]string{
-	"sigalgs": "Go's crypto/tls always offers the same signature algorithms; tlsup check shows which one the server used, and --legacy adds SHA-1",
+func impossible() map[string]string {
+	return map[string]string{
+		"sigalgs": "Go's crypto/tls always offers the same signature algorithms; tlsup check shows which one the server used, and --legacy adds SHA-1",
+	}
 }
 
 // unknownOption names the option, and why it can't be or which one was probably meant.
 func unknownOption(flags []cli.Flag, option string) error {
-	if why, ok := impossible[strings.TrimLeft(option, "-")]; ok {
+	if why, ok := impossible()[strings.TrimLeft(option, "-")]; ok {
 		return usagef("option %s can't be done: %s", option, why)
 	}
 	err := fmt.Errorf("unknown option %s", quote.Escape(option))

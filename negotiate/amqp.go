@@ -45,14 +45,16 @@ var amqpTLS = [8]byte{'A', 'M', 'Q', 'P', 2, 1, 0, 0}
 
 // amqpHeaders names the headers that servers answer with (AMQP 1.0, part 2, 2.2, and part 5; the
 // specifications of AMQP 0-8 to 0-10).
-var amqpHeaders = map[[4]byte]string{
-	{0, 1, 0, 0}:  "AMQP 1.0",
-	{3, 1, 0, 0}:  "AMQP 1.0 with SASL",
-	{0, 0, 9, 1}:  "AMQP 0-9-1",
-	{1, 1, 0, 9}:  "AMQP 0-9",
-	{1, 1, 9, 1}:  "AMQP 0-8",
-	{1, 1, 8, 0}:  "AMQP 0-8",
-	{1, 1, 0, 10}: "AMQP 0-10",
+func amqpHeaders() map[[4]byte]string {
+	return map[[4]byte]string{
+		{0, 1, 0, 0}:  "AMQP 1.0",
+		{3, 1, 0, 0}:  "AMQP 1.0 with SASL",
+		{0, 0, 9, 1}:  "AMQP 0-9-1",
+		{1, 1, 0, 9}:  "AMQP 0-9",
+		{1, 1, 9, 1}:  "AMQP 0-8",
+		{1, 1, 8, 0}:  "AMQP 0-8",
+		{1, 1, 0, 10}: "AMQP 0-10",
+	}
 }
 
 func upgradeAMQP(c *Conn, o *Options) error {
@@ -75,8 +77,8 @@ func upgradeAMQP(c *Conn, o *Options) error {
 		return nil
 	}
 	said := amqpText(header)
-	if amqpHeaders[header] != "" {
-		said = amqpHeaders[header]
+	if amqpHeaders()[header] != "" {
+		said = amqpHeaders()[header]
 	}
 	return Hinted(fmt.Errorf("%w by this header, it would take %s", NotOffered("TLS"), said),
 		"TLS from the first byte has a port of its own, 5671: tlsup "+targetURL("amqps", o.Host))

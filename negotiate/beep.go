@@ -76,22 +76,24 @@ const (
 )
 
 // beepCodes names reply codes (RFC 3080, 8).
-var beepCodes = map[string]string{
-	"421": "service not available",
-	"450": "requested action not taken",
-	"451": "requested action aborted",
-	"454": "temporary authentication failure",
-	"500": "general syntax error",
-	"501": "syntax error in parameters",
-	"504": "parameter not implemented",
-	"530": "authentication required",
-	"534": "authentication mechanism insufficient",
-	"535": "authentication failure",
-	"537": "action not authorized for user",
-	"538": "authentication mechanism requires encryption",
-	"550": "requested action not taken",
-	"553": "parameter invalid",
-	"554": "transaction failed",
+func beepCodes() map[string]string {
+	return map[string]string{
+		"421": "service not available",
+		"450": "requested action not taken",
+		"451": "requested action aborted",
+		"454": "temporary authentication failure",
+		"500": "general syntax error",
+		"501": "syntax error in parameters",
+		"504": "parameter not implemented",
+		"530": "authentication required",
+		"534": "authentication mechanism insufficient",
+		"535": "authentication failure",
+		"537": "action not authorized for user",
+		"538": "authentication mechanism requires encryption",
+		"550": "requested action not taken",
+		"553": "parameter invalid",
+		"554": "transaction failed",
+	}
 }
 
 var (
@@ -309,7 +311,7 @@ func (e beepElement) inner() (beepElement, bool) {
 func (e beepElement) refusal() error {
 	words := strings.Join(strings.Fields(e.Text), " ")
 	if words == "" {
-		words = beepCodes[e.Code]
+		words = beepCodes()[e.Code]
 	}
 	return Refused(strings.TrimSpace(e.Code + " " + words))
 }

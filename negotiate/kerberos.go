@@ -54,14 +54,16 @@ const (
 )
 
 // kerberosErrors names the errors that may come in place of an answer (RFC 4120, 7.5.9).
-var kerberosErrors = map[int]string{
-	12: "KDC_ERR_POLICY",
-	29: "KDC_ERR_SVC_UNAVAILABLE",
-	39: "KRB_AP_ERR_BADVERSION",
-	40: "KRB_AP_ERR_MSG_TYPE",
-	60: "KRB_ERR_GENERIC",
-	61: "KRB_ERR_FIELD_TOOLONG",
-	68: "KDC_ERR_WRONG_REALM",
+func kerberosErrors() map[int]string {
+	return map[int]string{
+		12: "KDC_ERR_POLICY",
+		29: "KDC_ERR_SVC_UNAVAILABLE",
+		39: "KRB_AP_ERR_BADVERSION",
+		40: "KRB_AP_ERR_MSG_TYPE",
+		60: "KRB_ERR_GENERIC",
+		61: "KRB_ERR_FIELD_TOOLONG",
+		68: "KDC_ERR_WRONG_REALM",
+	}
 }
 
 // kerberosHint is for servers that don't know the extension.
@@ -100,7 +102,7 @@ func upgradeKerberos(c *Conn, _ *Options) error {
 	if !ok {
 		return c.unexpected()
 	}
-	said := kerberosErrors[code]
+	said := kerberosErrors()[code]
 	if said == "" {
 		said = "error"
 	}

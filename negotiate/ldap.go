@@ -66,23 +66,25 @@ const ldapMaxMessage = 16 << 10
 
 // ldapResults names the results that a server may answer with (RFC 4511, 4.1.9). Those
 // that only other operations have are left out.
-var ldapResults = map[int64]string{
-	0:  "success",
-	1:  "operationsError",
-	2:  "protocolError",
-	3:  "timeLimitExceeded",
-	7:  "authMethodNotSupported",
-	8:  "strongerAuthRequired",
-	10: "referral",
-	11: "adminLimitExceeded",
-	12: "unavailableCriticalExtension",
-	13: "confidentialityRequired",
-	48: "inappropriateAuthentication",
-	50: "insufficientAccessRights",
-	51: "busy",
-	52: "unavailable",
-	53: "unwillingToPerform",
-	80: "other",
+func ldapResults() map[int64]string {
+	return map[int64]string{
+		0:  "success",
+		1:  "operationsError",
+		2:  "protocolError",
+		3:  "timeLimitExceeded",
+		7:  "authMethodNotSupported",
+		8:  "strongerAuthRequired",
+		10: "referral",
+		11: "adminLimitExceeded",
+		12: "unavailableCriticalExtension",
+		13: "confidentialityRequired",
+		48: "inappropriateAuthentication",
+		50: "insufficientAccessRights",
+		51: "busy",
+		52: "unavailable",
+		53: "unwillingToPerform",
+		80: "other",
+	}
 }
 
 func upgradeLDAP(c *Conn, o *Options) error {
@@ -185,7 +187,7 @@ type ldapResponse struct {
 
 // String gives the result's name and number, and what the server says of it.
 func (r ldapResponse) String() string {
-	s, known := ldapResults[r.code]
+	s, known := ldapResults()[r.code]
 	switch {
 	case !known:
 		s = fmt.Sprintf("result %d", r.code)

@@ -43,9 +43,11 @@ var (
 )
 
 // mtqpHints say what to do about reasons (RFC 3887, 6).
-var mtqpHints = map[string]string{
-	"/unsupported": "this server knows no TLS",
-	"/bad-fqdn":    "the server's certificate is for another name: --starttls-name names it",
+func mtqpHints() map[string]string {
+	return map[string]string{
+		"/unsupported": "this server knows no TLS",
+		"/bad-fqdn":    "the server's certificate is for another name: --starttls-name names it",
+	}
 }
 
 func upgradeMTQP(c *Conn, o *Options) error {
@@ -102,7 +104,7 @@ func readMTQP(c *Conn) (line, kind, information string, err error) {
 	kind, information = strings.ToUpper(parts[1]), strings.ToLower(parts[2])
 	if kind[0] == '-' {
 		err = Refused(line)
-		if hint := mtqpHints[information]; hint != "" {
+		if hint := mtqpHints()[information]; hint != "" {
 			err = Hinted(err, hint)
 		}
 	}

@@ -226,17 +226,19 @@ func parseMySQLGreeting(packet []byte) (g mysqlGreeting, ok bool) {
 }
 
 // mysqlErrors names the errors that may come in place of a greeting, and what to do.
-var mysqlErrors = map[uint16]struct{ name, hint string }{
-	1040: {"ER_CON_COUNT_ERROR", "the server has as many connections as its max_connections allows"},
-	1041: {"ER_OUT_OF_RESOURCES", ""},
-	1042: {"ER_BAD_HOST_ERROR", "the server can't look up the name of this machine's address: skip_name_resolve there does without"},
-	1043: {"ER_HANDSHAKE_ERROR", ""},
-	1053: {"ER_SERVER_SHUTDOWN", ""},
-	1129: {"ER_HOST_IS_BLOCKED", "mysqladmin flush-hosts at the server lets this machine in again; each connection that ends before its login counts as an error"},
-	1130: {"ER_HOST_NOT_PRIVILEGED", "the server has no account that may log in from this machine: CREATE USER and GRANT there make one, for its address or name"},
-	1135: {"ER_CANT_CREATE_THREAD", ""},
-	1226: {"ER_USER_LIMIT_REACHED", ""},
-	3032: {"ER_SERVER_OFFLINE_MODE", ""},
+func mysqlErrors() map[uint16]struct{ name, hint string } {
+	return map[uint16]struct{ name, hint string }{
+		1040: {"ER_CON_COUNT_ERROR", "the server has as many connections as its max_connections allows"},
+		1041: {"ER_OUT_OF_RESOURCES", ""},
+		1042: {"ER_BAD_HOST_ERROR", "the server can't look up the name of this machine's address: skip_name_resolve there does without"},
+		1043: {"ER_HANDSHAKE_ERROR", ""},
+		1053: {"ER_SERVER_SHUTDOWN", ""},
+		1129: {"ER_HOST_IS_BLOCKED", "mysqladmin flush-hosts at the server lets this machine in again; each connection that ends before its login counts as an error"},
+		1130: {"ER_HOST_NOT_PRIVILEGED", "the server has no account that may log in from this machine: CREATE USER and GRANT there make one, for its address or name"},
+		1135: {"ER_CANT_CREATE_THREAD", ""},
+		1226: {"ER_USER_LIMIT_REACHED", ""},
+		3032: {"ER_SERVER_OFFLINE_MODE", ""},
+	}
 }
 
 // refusedByMySQL is the error for an error packet.
@@ -247,7 +249,7 @@ func refusedByMySQL(c *Conn, packet []byte) error {
 	code, text, answer := mysqlErrorOf(packet)
 	c.Describe("Error " + answer)
 	err := error(&mysqlRefusal{Refused(answer), code, text})
-	if hint := mysqlErrors[code].hint; hint != "" {
+	if hint := mysqlErrors()[code].hint; hint != "" {
 		err = Hinted(err, hint)
 	}
 	return err
@@ -262,7 +264,7 @@ func mysqlErrorOf(packet []byte) (code uint16, text, answer string) {
 		state, text = " (SQLSTATE "+text[1:6]+")", text[6:]
 	}
 	answer = fmt.Sprintf("%d", code)
-	if name := mysqlErrors[code].name; name != "" {
+	if name := mysqlErrors()[code].name; name != "" {
 		answer += " " + name
 	}
 	return code, text, answer + ": " + text + state
@@ -275,7 +277,7 @@ func refusedInMySQLsTLS(text []byte) (words, hint string, ok bool) {
 		return "", "", false
 	}
 	code, _, answer := mysqlErrorOf(text[4:])
-	return answer, mysqlErrors[code].hint, true
+	return answer, mysqlErrors()[code].hint, true
 }
 
 // mysqlRefusal is the error for an error packet.

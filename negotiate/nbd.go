@@ -65,23 +65,27 @@ const (
 const nbdMaxText = 4096
 
 // nbdErrors names the replies that refuse.
-var nbdErrors = map[uint32]string{
-	nbdError | 1:  "NBD_REP_ERR_UNSUP",
-	nbdError | 2:  "NBD_REP_ERR_POLICY",
-	nbdError | 3:  "NBD_REP_ERR_INVALID",
-	nbdError | 4:  "NBD_REP_ERR_PLATFORM",
-	nbdError | 5:  "NBD_REP_ERR_TLS_REQD",
-	nbdError | 6:  "NBD_REP_ERR_UNKNOWN",
-	nbdError | 7:  "NBD_REP_ERR_SHUTDOWN",
-	nbdError | 8:  "NBD_REP_ERR_BLOCK_SIZE_REQD",
-	nbdError | 9:  "NBD_REP_ERR_TOO_BIG",
-	nbdError | 10: "NBD_REP_ERR_EXT_HEADER_REQD",
+func nbdErrors() map[uint32]string {
+	return map[uint32]string{
+		nbdError | 1:  "NBD_REP_ERR_UNSUP",
+		nbdError | 2:  "NBD_REP_ERR_POLICY",
+		nbdError | 3:  "NBD_REP_ERR_INVALID",
+		nbdError | 4:  "NBD_REP_ERR_PLATFORM",
+		nbdError | 5:  "NBD_REP_ERR_TLS_REQD",
+		nbdError | 6:  "NBD_REP_ERR_UNKNOWN",
+		nbdError | 7:  "NBD_REP_ERR_SHUTDOWN",
+		nbdError | 8:  "NBD_REP_ERR_BLOCK_SIZE_REQD",
+		nbdError | 9:  "NBD_REP_ERR_TOO_BIG",
+		nbdError | 10: "NBD_REP_ERR_EXT_HEADER_REQD",
+	}
 }
 
-var nbdHints = map[uint32]string{
-	nbdError | 1: "this server knows no TLS",
-	nbdError | 2: "TLS is off at the server: nbd-server wants certfile and keyfile in its configuration, qemu-nbd --tls-creds",
-	nbdError | 4: "this server is built without TLS",
+func nbdHints() map[uint32]string {
+	return map[uint32]string{
+		nbdError | 1: "this server knows no TLS",
+		nbdError | 2: "TLS is off at the server: nbd-server wants certfile and keyfile in its configuration, qemu-nbd --tls-creds",
+		nbdError | 4: "this server is built without TLS",
+	}
 }
 
 // greetsLikeNBD recognises both styles of negotiation.
@@ -121,14 +125,14 @@ func upgradeNBD(c *Conn, o *Options) error {
 	case kind < nbdError:
 		return c.unexpected()
 	}
-	name := nbdErrors[kind]
+	name := nbdErrors()[kind]
 	if name == "" {
 		name = fmt.Sprintf("error %d", kind-nbdError)
 	}
 	said = strings.TrimSuffix(name+": "+text, ": ")
 	c.Describe(said)
-	if nbdHints[kind] != "" {
-		return Hinted(Refused(said), nbdHints[kind])
+	if nbdHints()[kind] != "" {
+		return Hinted(Refused(said), nbdHints()[kind])
 	}
 	return Refused(said)
 }

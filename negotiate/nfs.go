@@ -57,9 +57,11 @@ const (
 )
 
 // rpcAuthErrors names why a credential is refused (RFC 5531, 9).
-var rpcAuthErrors = map[uint32]string{
-	1: "AUTH_BADCRED", 2: "AUTH_REJECTEDCRED", 3: "AUTH_BADVERF", 4: "AUTH_REJECTEDVERF",
-	5: "AUTH_TOOWEAK", 6: "AUTH_INVALIDRESP", 7: "AUTH_FAILED",
+func rpcAuthErrors() map[uint32]string {
+	return map[uint32]string{
+		1: "AUTH_BADCRED", 2: "AUTH_REJECTEDCRED", 3: "AUTH_BADVERF", 4: "AUTH_REJECTEDVERF",
+		5: "AUTH_TOOWEAK", 6: "AUTH_INVALIDRESP", 7: "AUTH_FAILED",
+	}
 }
 
 // rpcAcceptStates names what became of a call that was accepted (RFC 5531, 9).
@@ -122,7 +124,7 @@ func deniedNFS(c *Conn, reply *xdr) error {
 	case 0:
 		said = fmt.Sprintf("RPC_MISMATCH: versions %d to %d of RPC", first, reply.number())
 	case 1:
-		if said = rpcAuthErrors[first]; said == "" {
+		if said = rpcAuthErrors()[first]; said == "" {
 			said = fmt.Sprintf("error %d", first)
 		}
 		said = "AUTH_ERROR: " + said

@@ -29,11 +29,13 @@ var _ = register(&Protocol{
 })
 
 // nutHints say what to do about errors (RFC 9271, 4.3).
-var nutHints = map[string]string{
-	"FEATURE-NOT-CONFIGURED": "upsd has no certificate: CERTFILE in upsd.conf names one, or CERTPATH and CERTIDENT where upsd is built with NSS",
-	"FEATURE-NOT-SUPPORTED":  "this upsd is built without TLS",
-	"ALREADY-SSL-MODE":       "the connection is in TLS already, by something between here and upsd",
-	"UNKNOWN-COMMAND":        "this server knows no TLS",
+func nutHints() map[string]string {
+	return map[string]string{
+		"FEATURE-NOT-CONFIGURED": "upsd has no certificate: CERTFILE in upsd.conf names one, or CERTPATH and CERTIDENT where upsd is built with NSS",
+		"FEATURE-NOT-SUPPORTED":  "this upsd is built without TLS",
+		"ALREADY-SSL-MODE":       "the connection is in TLS already, by something between here and upsd",
+		"UNKNOWN-COMMAND":        "this server knows no TLS",
+	}
 }
 
 func upgradeNUT(c *Conn, _ *Options) error {
@@ -52,8 +54,8 @@ func upgradeNUT(c *Conn, _ *Options) error {
 	if len(words) == 0 || words[0] != "ERR" {
 		return Unexpected(answer)
 	}
-	if len(words) > 1 && nutHints[words[1]] != "" {
-		return Hinted(Refused(answer), nutHints[words[1]])
+	if len(words) > 1 && nutHints()[words[1]] != "" {
+		return Hinted(Refused(answer), nutHints()[words[1]])
 	}
 	return Refused(answer)
 }

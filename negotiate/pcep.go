@@ -49,14 +49,16 @@ const (
 )
 
 // pcepErrors names errors by type and value (RFC 5440, 7.15, and RFC 8253, 8.3).
-var pcepErrors = map[[2]byte]string{
-	{1, 1}:  "reception of an invalid Open message or a non Open message",
-	{1, 2}:  "no Open message received before the expiration of the OpenWait timer",
-	{25, 1}: "reception of StartTLS after any PCEP exchange",
-	{25, 2}: "reception of any other message apart from StartTLS, Open, or PCErr",
-	{25, 3}: "failure, connection without TLS is not possible",
-	{25, 4}: "failure, connection without TLS is possible",
-	{25, 5}: "no StartTLS message (nor PCErr/Open) before StartTLSWait timer expiry",
+func pcepErrors() map[[2]byte]string {
+	return map[[2]byte]string{
+		{1, 1}:  "reception of an invalid Open message or a non Open message",
+		{1, 2}:  "no Open message received before the expiration of the OpenWait timer",
+		{25, 1}: "reception of StartTLS after any PCEP exchange",
+		{25, 2}: "reception of any other message apart from StartTLS, Open, or PCErr",
+		{25, 3}: "failure, connection without TLS is not possible",
+		{25, 4}: "failure, connection without TLS is possible",
+		{25, 5}: "no StartTLS message (nor PCErr/Open) before StartTLSWait timer expiry",
+	}
 }
 
 // greetsLikePCEP recognises a server that takes nothing but TLS.
@@ -83,7 +85,7 @@ func upgradePCEP(c *Conn, _ *Options) error {
 			return c.unexpected()
 		}
 		said := fmt.Sprintf("error %d, %d", code[0], code[1])
-		if name := pcepErrors[code]; name != "" {
+		if name := pcepErrors()[code]; name != "" {
 			said += ": " + name
 		}
 		c.Describe("PCErr, " + said)

@@ -56,18 +56,22 @@ const (
 )
 
 // rdpFailures names the codes of RDP_NEG_FAILURE (MS-RDPBCGR, 2.2.1.2.2).
-var rdpFailures = map[uint32]string{
-	1: "SSL_REQUIRED_BY_SERVER",
-	2: "SSL_NOT_ALLOWED_BY_SERVER",
-	3: "SSL_CERT_NOT_ON_SERVER",
-	4: "INCONSISTENT_FLAGS",
-	5: "HYBRID_REQUIRED_BY_SERVER",
-	6: "SSL_WITH_USER_AUTH_REQUIRED_BY_SERVER",
+func rdpFailures() map[uint32]string {
+	return map[uint32]string{
+		1: "SSL_REQUIRED_BY_SERVER",
+		2: "SSL_NOT_ALLOWED_BY_SERVER",
+		3: "SSL_CERT_NOT_ON_SERVER",
+		4: "INCONSISTENT_FLAGS",
+		5: "HYBRID_REQUIRED_BY_SERVER",
+		6: "SSL_WITH_USER_AUTH_REQUIRED_BY_SERVER",
+	}
 }
 
-var rdpHints = map[uint32]string{
-	2: "the server is set to Standard RDP Security: xrdp wants security_layer = tls, Windows a security layer of SSL or Negotiate",
-	3: "the server has no certificate: Windows makes itself one when its Remote Desktop service starts, xrdp wants certificate and key_file",
+func rdpHints() map[uint32]string {
+	return map[uint32]string{
+		2: "the server is set to Standard RDP Security: xrdp wants security_layer = tls, Windows a security layer of SSL or Negotiate",
+		3: "the server has no certificate: Windows makes itself one when its Remote Desktop service starts, xrdp wants certificate and key_file",
+	}
 }
 
 func upgradeRDP(c *Conn, _ *Options) error {
@@ -127,13 +131,13 @@ func rdpConfirmed(c *Conn, structure []byte) error {
 	case 2:
 		return rdpChosen(c, value)
 	case 3:
-		said := fmt.Sprintf("%s (%d)", rdpFailures[value], value)
-		if rdpFailures[value] == "" {
+		said := fmt.Sprintf("%s (%d)", rdpFailures()[value], value)
+		if rdpFailures()[value] == "" {
 			said = fmt.Sprintf("failure %d", value)
 		}
 		c.Describe("X.224 Connection Confirm, RDP_NEG_FAILURE: " + said)
-		if rdpHints[value] != "" {
-			return Hinted(Refused(said), rdpHints[value])
+		if rdpHints()[value] != "" {
+			return Hinted(Refused(said), rdpHints()[value])
 		}
 		return Refused(said)
 	}
@@ -149,7 +153,7 @@ func rdpChosen(c *Conn, protocol uint32) error {
 	}
 	c.Describe("X.224 Connection Confirm, RDP_NEG_RSP: " + name)
 	if protocol == rdpStandard {
-		return Hinted(fmt.Errorf("%w, it chose %s", NotOffered("TLS"), name), rdpHints[2])
+		return Hinted(fmt.Errorf("%w, it chose %s", NotOffered("TLS"), name), rdpHints()[2])
 	}
 	return nil
 }

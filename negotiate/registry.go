@@ -2,9 +2,9 @@ package negotiate
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // A Family groups protocols in lists.
@@ -20,28 +20,28 @@ const (
 	Remote
 )
 
-var protocols []*Protocol
+// registered are all protocols, as they came: finding one needs no order.
+var registered []*Protocol
+
+// register adds a protocol to the registry. It is called when the program starts: all that can wait
+// does.
+func register(p *Protocol) *Protocol {
+	registered = append(registered, p)
+	return p
+}
+
+// protocols are all protocols, by family and name.
+var protocols = sync.OnceValue(func() []*Protocol {
+	return slices.SortedFunc(slices.Values(registered), func(a, b *Protocol) int {
+		return cmp.Or(cmp.Compare(a.Family, b.Family), strings.Compare(a.Name, b.Name))
+	})
+})
 
 // greetsInside is what there is to know of a server that greets like its sibling in the clear.
 const greetsInside = "The server greets inside TLS, and the greeting reaches the user."
 
-// register adds a protocol to the registry; a name that is taken is a mistake in the
-// program.
-func register(p *Protocol) *Protocol {
-	for _, name := range append([]string{p.Name}, p.Aliases...) {
-		if Find(name) != nil {
-			panic(fmt.Sprintf("negotiate: two protocols are called %q", name))
-		}
-	}
-	at, _ := slices.BinarySearchFunc(protocols, p, func(a, b *Protocol) int {
-		return cmp.Or(cmp.Compare(a.Family, b.Family), strings.Compare(a.Name, b.Name))
-	})
-	protocols = slices.Insert(protocols, at, p)
-	return p
-}
-
 // All returns every protocol, by family and name.
-func All() []*Protocol { return slices.Clone(protocols) }
+func All() []*Protocol { return slices.Clone(protocols()) }
 
 // Default is the protocol that examples use when none is named.
 func Default() *Protocol { return smtp }
@@ -51,7 +51,7 @@ func TLS() *Protocol { return implicitTLS }
 
 // Find returns the protocol of that name or alias, in any case, or nil.
 func Find(name string) *Protocol {
-	for _, p := range protocols {
+	for _, p := range registered {
 		if strings.EqualFold(p.Name, name) || slices.ContainsFunc(p.Aliases, func(a string) bool { return strings.EqualFold(a, name) }) {
 			return p
 		}
@@ -63,7 +63,7 @@ func Find(name string) *Protocol {
 // one whose port it is first.
 func Recognise(greeting []byte, port int) []*Protocol {
 	var found []*Protocol
-	for _, p := range protocols {
+	for _, p := range protocols() {
 		if p.Recognise != nil && p.Recognise(greeting) {
 			found = append(found, p)
 		}
@@ -84,7 +84,7 @@ func Recognise(greeting []byte, port int) []*Protocol {
 
 // OnPort returns the protocol registered for a port, or nil.
 func OnPort(port int) *Protocol {
-	for _, p := range protocols {
+	for _, p := range protocols() {
 		if p.Port == port && port != 0 {
 			return p
 		}

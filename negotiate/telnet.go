@@ -74,18 +74,33 @@ const (
 // telnetMaxOptions is how many options are refused, at most.
 const telnetMaxOptions = 100
 
-var telnetVerbs = map[byte]string{telnetWILL: "WILL", telnetWONT: "WONT", telnetDO: "DO", telnetDONT: "DONT"}
+// telnetVerb names a command that has an option behind it; "" for others.
+func telnetVerb(command byte) string {
+	switch command {
+	case telnetWILL:
+		return "WILL"
+	case telnetWONT:
+		return "WONT"
+	case telnetDO:
+		return "DO"
+	case telnetDONT:
+		return "DONT"
+	}
+	return ""
+}
 
 // telnetOptions names options (IANA's registry of Telnet options).
-var telnetOptions = map[byte]string{
-	0: "BINARY", 1: "ECHO", 3: "SUPPRESS-GO-AHEAD", 5: "STATUS", 6: "TIMING-MARK", 24: "TERMINAL-TYPE", 25: "END-OF-RECORD", 31: "NAWS",
-	32: "TERMINAL-SPEED", 33: "REMOTE-FLOW-CONTROL", 34: "LINEMODE", 35: "X-DISPLAY-LOCATION", 36: "ENVIRON", 37: "AUTHENTICATION",
-	38: "ENCRYPT", 39: "NEW-ENVIRON", 40: "TN3270E", 42: "CHARSET", 44: "COM-PORT", telnetStartTLS: "START_TLS", 47: "KERMIT",
+func telnetOptions() map[byte]string {
+	return map[byte]string{
+		0: "BINARY", 1: "ECHO", 3: "SUPPRESS-GO-AHEAD", 5: "STATUS", 6: "TIMING-MARK", 24: "TERMINAL-TYPE", 25: "END-OF-RECORD", 31: "NAWS",
+		32: "TERMINAL-SPEED", 33: "REMOTE-FLOW-CONTROL", 34: "LINEMODE", 35: "X-DISPLAY-LOCATION", 36: "ENVIRON", 37: "AUTHENTICATION",
+		38: "ENCRYPT", 39: "NEW-ENVIRON", 40: "TN3270E", 42: "CHARSET", 44: "COM-PORT", telnetStartTLS: "START_TLS", 47: "KERMIT",
+	}
 }
 
 // greetsLikeTelnet recognises a command with an option.
 func greetsLikeTelnet(b []byte) bool {
-	return len(b) >= 3 && b[0] == telnetIAC && telnetVerbs[b[1]] != ""
+	return len(b) >= 3 && b[0] == telnetIAC && telnetVerb(b[1]) != ""
 }
 
 func upgradeTelnet(c *Conn, o *Options) error {
@@ -278,7 +293,7 @@ func readTelnetData(c *Conn) (string, error) {
 
 // telnetText is a command for a person: "IAC WILL START_TLS".
 func telnetText(command, option byte, data string) string {
-	name := telnetOptions[option]
+	name := telnetOptions()[option]
 	if name == "" {
 		name = fmt.Sprintf("%d", option)
 	}
@@ -287,10 +302,10 @@ func telnetText(command, option byte, data string) string {
 		data = "FOLLOWS"
 	case command == telnetSB:
 		data = fmt.Sprintf("%x", data)
-	case telnetVerbs[command] == "":
+	case telnetVerb(command) == "":
 		return fmt.Sprintf("IAC %d", command)
 	default:
-		return "IAC " + telnetVerbs[command] + " " + name
+		return "IAC " + telnetVerb(command) + " " + name
 	}
 	return strings.Join(strings.Fields("IAC SB "+name+" "+data+" IAC SE"), " ")
 }

@@ -71,9 +71,11 @@ const vncMaxReason = 4096
 
 // vncTypes names security types (IANA's registry of Remote Framebuffer) and VeNCrypt's
 // sub-types.
-var vncTypes = map[uint32]string{
-	1: "None", vncVNC: "VNC authentication", 5: "RA2", 6: "RA2ne", 16: "Tight", 17: "Ultra", vncTLS: "TLS", vncVeNCrypt: "VeNCrypt", 20: "SASL", 30: "Apple",
-	256: "Plain", 257: "TLSNone", 258: "TLSVnc", 259: "TLSPlain", 260: "X509None", 261: "X509Vnc", 262: "X509Plain", 263: "TLSSASL", 264: "X509SASL",
+func vncTypes() map[uint32]string {
+	return map[uint32]string{
+		1: "None", vncVNC: "VNC authentication", 5: "RA2", 6: "RA2ne", 16: "Tight", 17: "Ultra", vncTLS: "TLS", vncVeNCrypt: "VeNCrypt", 20: "SASL", 30: "Apple",
+		256: "Plain", 257: "TLSNone", 258: "TLSVnc", 259: "TLSPlain", 260: "X509None", 261: "X509Vnc", 262: "X509Plain", 263: "TLSSASL", 264: "X509SASL",
+	}
 }
 
 // vncUsable are the sub-types with certificates, those first that ask least of the user.
@@ -129,7 +131,7 @@ func upgradeVNC(c *Conn, o *Options) error {
 	}
 
 	c.Step(Upgrade)
-	if err := c.WritePacket(vncTypes[subType], binary.BigEndian.AppendUint32(nil, subType)); err != nil {
+	if err := c.WritePacket(vncTypes()[subType], binary.BigEndian.AppendUint32(nil, subType)); err != nil {
 		return err
 	}
 	if err := c.Count(); err != nil {
@@ -286,7 +288,7 @@ func vncNotOffered(what string, types []uint32) error {
 func vncNames(types []uint32) string {
 	var names []string
 	for _, t := range types {
-		name := vncTypes[t]
+		name := vncTypes()[t]
 		if name == "" {
 			name = fmt.Sprintf("type %d", t)
 		}

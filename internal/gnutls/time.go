@@ -70,14 +70,19 @@ func parseMoment(words []string, now time.Time) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// units are lengths of time: in years, months and days, and what a clock measures.
-var units = map[string]struct {
+// A length of time is in years, months and days, and what a clock measures.
+type length struct {
 	years, months, days int
 	clock               time.Duration
-}{
-	"year": {years: 1}, "month": {months: 1}, "fortnight": {days: 14}, "week": {days: 7}, "day": {days: 1},
-	"hour": {clock: time.Hour}, "minute": {clock: time.Minute}, "min": {clock: time.Minute},
-	"second": {clock: time.Second}, "sec": {clock: time.Second},
+}
+
+// units are lengths of time that have a name.
+func units() map[string]length {
+	return map[string]length{
+		"year": {years: 1}, "month": {months: 1}, "fortnight": {days: 14}, "week": {days: 7}, "day": {days: 1},
+		"hour": {clock: time.Hour}, "minute": {clock: time.Minute}, "min": {clock: time.Minute},
+		"second": {clock: time.Second}, "sec": {clock: time.Second},
+	}
 }
 
 // maxLength is how many units at most are added.
@@ -91,7 +96,7 @@ func addLengths(t time.Time, words []string) (time.Time, bool) {
 		if len(words) > 0 && strings.EqualFold(words[0], "ago") {
 			n, words = -n, words[1:]
 		}
-		u, ok := units[unit]
+		u, ok := units()[unit]
 		if used == 0 || !ok || n < -maxLength || n > maxLength {
 			return time.Time{}, false
 		}

@@ -147,15 +147,17 @@ func signature(cs tls.ConnectionState, seen tls.SignatureScheme) (algorithm, not
 }
 
 // schemeNames are the names of signature algorithms (RFC 8446, 4.2.3).
-var schemeNames = map[tls.SignatureScheme]string{
-	tls.PKCS1WithSHA1: "rsa_pkcs1_sha1", tls.PKCS1WithSHA256: "rsa_pkcs1_sha256", tls.PKCS1WithSHA384: "rsa_pkcs1_sha384",
-	tls.PKCS1WithSHA512: "rsa_pkcs1_sha512", tls.PSSWithSHA256: "rsa_pss_rsae_sha256", tls.PSSWithSHA384: "rsa_pss_rsae_sha384",
-	tls.PSSWithSHA512: "rsa_pss_rsae_sha512", tls.ECDSAWithSHA1: "ecdsa_sha1", tls.ECDSAWithP256AndSHA256: "ecdsa_secp256r1_sha256",
-	tls.ECDSAWithP384AndSHA384: "ecdsa_secp384r1_sha384", tls.ECDSAWithP521AndSHA512: "ecdsa_secp521r1_sha512", tls.Ed25519: "ed25519",
+func schemeNames() map[tls.SignatureScheme]string {
+	return map[tls.SignatureScheme]string{
+		tls.PKCS1WithSHA1: "rsa_pkcs1_sha1", tls.PKCS1WithSHA256: "rsa_pkcs1_sha256", tls.PKCS1WithSHA384: "rsa_pkcs1_sha384",
+		tls.PKCS1WithSHA512: "rsa_pkcs1_sha512", tls.PSSWithSHA256: "rsa_pss_rsae_sha256", tls.PSSWithSHA384: "rsa_pss_rsae_sha384",
+		tls.PSSWithSHA512: "rsa_pss_rsae_sha512", tls.ECDSAWithSHA1: "ecdsa_sha1", tls.ECDSAWithP256AndSHA256: "ecdsa_secp256r1_sha256",
+		tls.ECDSAWithP384AndSHA384: "ecdsa_secp384r1_sha384", tls.ECDSAWithP521AndSHA512: "ecdsa_secp521r1_sha512", tls.Ed25519: "ed25519",
+	}
 }
 
 func schemeName(scheme tls.SignatureScheme) string {
-	if name, ok := schemeNames[scheme]; ok {
+	if name, ok := schemeNames()[scheme]; ok {
 		return name
 	}
 	return scheme.String()

@@ -26,24 +26,22 @@ const (
 // amqpMax is how long a frame may be before the connection is open, in bytes.
 const amqpMax = 512
 
-func init() {
-	provide(func(servers map[string]protocol) {
-		inside := protocol{
-			session: amqpSession,
-			talk: []string{
-				amqpSASL,
-				amqpPacket(amqpSASLFrame, amqpSASLInit, amqpText(0xa3, "PLAIN"), amqpText(0xa0, "\x00"+User+"\x00"+Password)),
-				amqpPlain,
-				amqpPacket(amqpFrame, amqpOpen, amqpText(0xa1, "client")),
-				amqpPacket(amqpFrame, amqpClose),
-			},
-			packets: &Packets{Split: amqpSplit, Name: amqpName},
-		}
-		servers["amqps"] = inside
-		inside.upgrade = amqpUpgrade
-		servers["amqp"] = inside
-	})
-}
+var _ = provide(func(servers map[string]protocol) {
+	inside := protocol{
+		session: amqpSession,
+		talk: []string{
+			amqpSASL,
+			amqpPacket(amqpSASLFrame, amqpSASLInit, amqpText(0xa3, "PLAIN"), amqpText(0xa0, "\x00"+User+"\x00"+Password)),
+			amqpPlain,
+			amqpPacket(amqpFrame, amqpOpen, amqpText(0xa1, "client")),
+			amqpPacket(amqpFrame, amqpClose),
+		},
+		packets: &Packets{Split: amqpSplit, Name: amqpName},
+	}
+	servers["amqps"] = inside
+	inside.upgrade = amqpUpgrade
+	servers["amqp"] = inside
+})
 
 // amqpText returns a text, or bytes, behind the code of its type (AMQP 1.0, part 1, 1.6).
 func amqpText(code byte, text string) string { return string([]byte{code, byte(len(text))}) + text }

@@ -17,27 +17,25 @@ const (
 	beepType = "Content-Type: application/beep+xml\r\n\r\n"
 )
 
-func init() {
-	provide(func(servers map[string]protocol) {
-		const greeting, start, end = "<greeting />\r\n", "<start number='1'>\r\n   <profile uri='" + beepEcho + "' />\r\n</start>\r\n", "<close number='0' code='200' />\r\n"
-		sequence := 0
-		said := func(keyword string, message int, xml string) string {
-			frame := beepFrame(keyword, 0, message, sequence, beepType+xml)
-			sequence += len(beepType + xml)
-			return strings.TrimSuffix(frame, "\r\n")
-		}
-		servers["beep"] = protocol{
-			upgrade: func(c *conn) error { return beepListen(c, beepTLS) },
-			session: func(c *conn) error { return beepListen(c, beepEcho) },
-			talk: []string{
-				said("RPY", 0, greeting),
-				said("MSG", 1, start),
-				strings.TrimSuffix(beepFrame("MSG", 1, 0, 0, "\r\nhello\r\n"), "\r\n"),
-				said("MSG", 2, end),
-			},
-		}
-	})
-}
+var _ = provide(func(servers map[string]protocol) {
+	const greeting, start, end = "<greeting />\r\n", "<start number='1'>\r\n   <profile uri='" + beepEcho + "' />\r\n</start>\r\n", "<close number='0' code='200' />\r\n"
+	sequence := 0
+	said := func(keyword string, message int, xml string) string {
+		frame := beepFrame(keyword, 0, message, sequence, beepType+xml)
+		sequence += len(beepType + xml)
+		return strings.TrimSuffix(frame, "\r\n")
+	}
+	servers["beep"] = protocol{
+		upgrade: func(c *conn) error { return beepListen(c, beepTLS) },
+		session: func(c *conn) error { return beepListen(c, beepEcho) },
+		talk: []string{
+			said("RPY", 0, greeting),
+			said("MSG", 1, start),
+			strings.TrimSuffix(beepFrame("MSG", 1, 0, 0, "\r\nhello\r\n"), "\r\n"),
+			said("MSG", 2, end),
+		},
+	}
+})
 
 // beepFrame returns a frame that is a whole message (RFC 3080, 2.2.1).
 func beepFrame(keyword string, channel, message, sequence int, payload string) string {

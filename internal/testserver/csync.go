@@ -6,20 +6,18 @@ import (
 	"strings"
 )
 
-func init() {
-	provide(func(servers map[string]protocol) {
-		servers["csync"] = protocol{
-			upgrade: csyncLoop,
-			session: csyncLoop,
-			talk: []string{
-				"AUTHENTICATE PLAIN " + base64.StdEncoding.EncodeToString([]byte("\x00"+User+"\x00"+Password)),
-				"NOOP",
-				"GET MAILBOXES (user.demo)",
-				"EXIT",
-			},
-		}
-	})
-}
+var _ = provide(func(servers map[string]protocol) {
+	servers["csync"] = protocol{
+		upgrade: csyncLoop,
+		session: csyncLoop,
+		talk: []string{
+			"AUTHENTICATE PLAIN " + base64.StdEncoding.EncodeToString([]byte("\x00"+User+"\x00"+Password)),
+			"NOOP",
+			"GET MAILBOXES (user.demo)",
+			"EXIT",
+		},
+	}
+})
 
 // csyncLoop sends the banner and answers commands, in the clear until STARTTLS, or inside TLS
 // until EXIT (Cyrus' imap/sync_server.c). There is one mailbox, and nothing in it.

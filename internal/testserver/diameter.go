@@ -39,23 +39,21 @@ const (
 // diameterMax is how long a message may be, in bytes.
 const diameterMax = 4096
 
-func init() {
-	provide(func(servers map[string]protocol) {
-		origin := diameterText(avpOriginHost, "client.example.org") + diameterText(avpOriginRealm, "example.org")
-		watchdog := diameterMessage{diameterRequest, diameterDW, 1, 1, origin}.String()
-		disconnect := diameterMessage{diameterRequest, diameterDP, 2, 2, origin + diameterWord(avpDisconnectCause, 2)}.String()
-		capabilities := diameterMessage{diameterRequest, diameterCE, 0, 0, origin + diameterHost()}.String()
-		p := protocol{
-			session: diameterOpen,
-			talk:    []string{watchdog, disconnect},
-			packets: &Packets{Split: diameterSplit, Name: diameterName},
-		}
-		p.upgrade = diameterClear
-		servers["diameter"] = p
-		p.upgrade, p.session, p.talk = nil, diameterClosed, []string{capabilities, watchdog, disconnect}
-		servers["diameters"] = p
-	})
-}
+var _ = provide(func(servers map[string]protocol) {
+	origin := diameterText(avpOriginHost, "client.example.org") + diameterText(avpOriginRealm, "example.org")
+	watchdog := diameterMessage{diameterRequest, diameterDW, 1, 1, origin}.String()
+	disconnect := diameterMessage{diameterRequest, diameterDP, 2, 2, origin + diameterWord(avpDisconnectCause, 2)}.String()
+	capabilities := diameterMessage{diameterRequest, diameterCE, 0, 0, origin + diameterHost()}.String()
+	p := protocol{
+		session: diameterOpen,
+		talk:    []string{watchdog, disconnect},
+		packets: &Packets{Split: diameterSplit, Name: diameterName},
+	}
+	p.upgrade = diameterClear
+	servers["diameter"] = p
+	p.upgrade, p.session, p.talk = nil, diameterClosed, []string{capabilities, watchdog, disconnect}
+	servers["diameters"] = p
+})
 
 // A diameterMessage is one message (RFC 6733, 3), of no application.
 type diameterMessage struct {

@@ -10,20 +10,18 @@ import (
 	"strings"
 )
 
-func init() {
-	provide(func(servers map[string]protocol) {
-		servers["doveadm"] = protocol{
-			upgrade: doveadmClear,
-			session: doveadmInside,
-			talk: []string{
-				"PLAIN\t" + base64.StdEncoding.EncodeToString([]byte("\x00doveadm\x00"+Password)) + "\n",
-				"\t" + User + "\tmailbox list\n",
-				"\tnobody\tmailbox list\n",
-			},
-			packets: &Packets{Split: doveadmSplit, Name: doveadmName},
-		}
-	})
-}
+var _ = provide(func(servers map[string]protocol) {
+	servers["doveadm"] = protocol{
+		upgrade: doveadmClear,
+		session: doveadmInside,
+		talk: []string{
+			"PLAIN\t" + base64.StdEncoding.EncodeToString([]byte("\x00doveadm\x00"+Password)) + "\n",
+			"\t" + User + "\tmailbox list\n",
+			"\tnobody\tmailbox list\n",
+		},
+		packets: &Packets{Split: doveadmSplit, Name: doveadmName},
+	}
+})
 
 // doveadmClear exchanges versions and waits for STARTTLS, which is not answered (Dovecot's
 // src/doveadm/client-connection-tcp.c).

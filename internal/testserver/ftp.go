@@ -5,17 +5,15 @@ import (
 	"strings"
 )
 
-func init() {
-	provide(func(servers map[string]protocol) {
-		inside := protocol{
-			session: ftpLoop,
-			talk:    []string{"USER " + User, "PASS " + Password, "PWD", "QUIT"},
-		}
-		servers["ftps"] = inside
-		inside.upgrade = ftpLoop
-		servers["ftp"] = inside
-	})
-}
+var _ = provide(func(servers map[string]protocol) {
+	inside := protocol{
+		session: ftpLoop,
+		talk:    []string{"USER " + User, "PASS " + Password, "PWD", "QUIT"},
+	}
+	servers["ftps"] = inside
+	inside.upgrade = ftpLoop
+	servers["ftp"] = inside
+})
 
 // ftpLoop answers commands in the clear until AUTH TLS, or inside TLS until QUIT (RFC 959,
 // 4217). There are no data connections.

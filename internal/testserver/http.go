@@ -6,19 +6,17 @@ import (
 	"strings"
 )
 
-func init() {
-	provide(func(servers map[string]protocol) {
-		for _, name := range []string{"http", "ipp"} {
-			inside := protocol{
-				session: httpLoop,
-				talk:    []string{"GET / HTTP/1.1\r\nHost: example.org\r\nConnection: close\r\n"},
-			}
-			servers[name+"s"] = inside
-			inside.upgrade = httpLoop
-			servers[name] = inside
+var _ = provide(func(servers map[string]protocol) {
+	for _, name := range []string{"http", "ipp"} {
+		inside := protocol{
+			session: httpLoop,
+			talk:    []string{"GET / HTTP/1.1\r\nHost: example.org\r\nConnection: close\r\n"},
 		}
-	})
-}
+		servers[name+"s"] = inside
+		inside.upgrade = httpLoop
+		servers[name] = inside
+	}
+})
 
 // httpLoop answers requests in the clear until one of them upgrades to TLS, and every
 // other with 426 (RFC 2817, 4.2); or inside TLS, where it owes an answer first, until one

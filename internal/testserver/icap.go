@@ -9,20 +9,18 @@ import (
 
 const icapVersion = "ICAP/1.0"
 
-func init() {
-	provide(func(servers map[string]protocol) {
-		inside := protocol{
-			session: icapLoop,
-			talk: []string{
-				"OPTIONS icap://" + Host + "/echo ICAP/1.0\r\nHost: " + Host + "\r\n",
-				icapTalkRequest,
-			},
-		}
-		servers["icaps"] = inside
-		inside.upgrade = icapLoop
-		servers["icap"] = inside
-	})
-}
+var _ = provide(func(servers map[string]protocol) {
+	inside := protocol{
+		session: icapLoop,
+		talk: []string{
+			"OPTIONS icap://" + Host + "/echo ICAP/1.0\r\nHost: " + Host + "\r\n",
+			icapTalkRequest,
+		},
+	}
+	servers["icaps"] = inside
+	inside.upgrade = icapLoop
+	servers["icap"] = inside
+})
 
 // icapTalkRequest has a web page looked at, in the form of RFC 3507, 4.9.3.
 const icapTalkRequest = "RESPMOD icap://" + Host + "/echo ICAP/1.0\r\nHost: " + Host + "\r\n" +

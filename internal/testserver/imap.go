@@ -5,17 +5,15 @@ import (
 	"strings"
 )
 
-func init() {
-	provide(func(servers map[string]protocol) {
-		inside := protocol{
-			session: imapLoop,
-			talk:    []string{"b1 CAPABILITY", "b2 LOGIN " + User + " " + Password, "b3 NOOP", "b4 LOGOUT"},
-		}
-		servers["imaps"] = inside
-		inside.upgrade = imapLoop
-		servers["imap"] = inside
-	})
-}
+var _ = provide(func(servers map[string]protocol) {
+	inside := protocol{
+		session: imapLoop,
+		talk:    []string{"b1 CAPABILITY", "b2 LOGIN " + User + " " + Password, "b3 NOOP", "b4 LOGOUT"},
+	}
+	servers["imaps"] = inside
+	inside.upgrade = imapLoop
+	servers["imap"] = inside
+})
 
 // imapLoop answers commands in the clear until STARTTLS, or inside TLS until LOGOUT
 // (RFC 9051). There is no mailbox to select.

@@ -7,31 +7,29 @@ import (
 )
 
 // Servers of lines and of XML that have TLS from the first byte alone.
-func init() {
-	provide(func(servers map[string]protocol) {
-		servers["gemini"] = protocol{session: geminiSession, talk: []string{"gemini://" + Host + "/"}}
-		servers["rediss"] = protocol{session: redisSession, talk: []string{"PING", "ECHO hello", "QUIT"}}
-		servers["sips"] = protocol{
-			alpn:    []string{"sip/2"},
-			session: func(c *conn) error { return requests(c, "SIP/2.0", "Via", "From", "To", "Call-ID", "CSeq") },
-			talk: []string{strings.Join([]string{
-				"OPTIONS sips:" + Host + " SIP/2.0", "Via: SIP/2.0/TLS client.example.org;branch=z9hG4bK1", "From: <sips:demo@example.org>;tag=1",
-				"To: <sips:" + Host + ">", "Call-ID: 1@client.example.org", "CSeq: 1 OPTIONS", "Max-Forwards: 70", "Content-Length: 0", "",
-			}, "\r\n")},
-		}
-		servers["rtsps"] = protocol{
-			session: func(c *conn) error { return requests(c, "RTSP/2.0", "CSeq") },
-			talk:    []string{"OPTIONS rtsps://" + Host + "/ RTSP/2.0\r\nCSeq: 1\r\n"},
-		}
-		servers["netconf-tls"] = protocol{
-			session: netconfSession,
-			talk: []string{
-				netconfHello("") + netconfEnd,
-				`<rpc message-id="1" xmlns="` + netconfXML + `"><close-session/></rpc>` + netconfEnd,
-			},
-		}
-	})
-}
+var _ = provide(func(servers map[string]protocol) {
+	servers["gemini"] = protocol{session: geminiSession, talk: []string{"gemini://" + Host + "/"}}
+	servers["rediss"] = protocol{session: redisSession, talk: []string{"PING", "ECHO hello", "QUIT"}}
+	servers["sips"] = protocol{
+		alpn:    []string{"sip/2"},
+		session: func(c *conn) error { return requests(c, "SIP/2.0", "Via", "From", "To", "Call-ID", "CSeq") },
+		talk: []string{strings.Join([]string{
+			"OPTIONS sips:" + Host + " SIP/2.0", "Via: SIP/2.0/TLS client.example.org;branch=z9hG4bK1", "From: <sips:demo@example.org>;tag=1",
+			"To: <sips:" + Host + ">", "Call-ID: 1@client.example.org", "CSeq: 1 OPTIONS", "Max-Forwards: 70", "Content-Length: 0", "",
+		}, "\r\n")},
+	}
+	servers["rtsps"] = protocol{
+		session: func(c *conn) error { return requests(c, "RTSP/2.0", "CSeq") },
+		talk:    []string{"OPTIONS rtsps://" + Host + "/ RTSP/2.0\r\nCSeq: 1\r\n"},
+	}
+	servers["netconf-tls"] = protocol{
+		session: netconfSession,
+		talk: []string{
+			netconfHello("") + netconfEnd,
+			`<rpc message-id="1" xmlns="` + netconfXML + `"><close-session/></rpc>` + netconfEnd,
+		},
+	}
+})
 
 // geminiSession answers one request (Gemini protocol, "Requests" and "Responses").
 func geminiSession(c *conn) error {

@@ -6,17 +6,15 @@ import (
 	"strings"
 )
 
-func init() {
-	provide(func(servers map[string]protocol) {
-		inside := protocol{
-			session: ircSession,
-			talk:    []string{"NICK demo\r\nUSER demo 0 * :demo", "PING hello", "QUIT :bye"},
-		}
-		servers["ircs"] = inside
-		inside.upgrade = ircUpgrade
-		servers["irc"] = inside
-	})
-}
+var _ = provide(func(servers map[string]protocol) {
+	inside := protocol{
+		session: ircSession,
+		talk:    []string{"NICK demo\r\nUSER demo 0 * :demo", "PING hello", "QUIT :bye"},
+	}
+	servers["ircs"] = inside
+	inside.upgrade = ircUpgrade
+	servers["irc"] = inside
+})
 
 const ircLookup = ":" + Host + " NOTICE * :*** Looking up your hostname..."
 

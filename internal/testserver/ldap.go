@@ -33,25 +33,23 @@ const ldapUser = "uid=" + User + ",dc=example,dc=org"
 // ldapMax is how long a message may be, in bytes.
 const ldapMax = 10000
 
-func init() {
-	provide(func(servers map[string]protocol) {
-		// The root of the directory: base object, never an alias, no limits, any object.
-		root := ber(4, "") + ber(0x0a, "\x00") + ber(0x0a, "\x00") + ber(2, "\x00") + ber(2, "\x00") + ber(1, "\x00") +
-			ber(0x87, "objectClass") + ber(0x30, "")
-		inside := protocol{
-			session: func(c *conn) error { return ldapLoop(c, true) },
-			talk: []string{
-				ldapMessage("\x02", ldapBind, ber(2, "\x03"), ber(4, ldapUser), ber(0x80, Password)),
-				ldapMessage("\x03", ldapSearch, root),
-				ldapMessage("\x04", ldapUnbind),
-			},
-			packets: &Packets{Split: ldapSplit, Name: ldapName},
-		}
-		servers["ldaps"] = inside
-		inside.upgrade = func(c *conn) error { return ldapLoop(c, false) }
-		servers["ldap"] = inside
-	})
-}
+var _ = provide(func(servers map[string]protocol) {
+	// The root of the directory: base object, never an alias, no limits, any object.
+	root := ber(4, "") + ber(0x0a, "\x00") + ber(0x0a, "\x00") + ber(2, "\x00") + ber(2, "\x00") + ber(1, "\x00") +
+		ber(0x87, "objectClass") + ber(0x30, "")
+	inside := protocol{
+		session: func(c *conn) error { return ldapLoop(c, true) },
+		talk: []string{
+			ldapMessage("\x02", ldapBind, ber(2, "\x03"), ber(4, ldapUser), ber(0x80, Password)),
+			ldapMessage("\x03", ldapSearch, root),
+			ldapMessage("\x04", ldapUnbind),
+		},
+		packets: &Packets{Split: ldapSplit, Name: ldapName},
+	}
+	servers["ldaps"] = inside
+	inside.upgrade = func(c *conn) error { return ldapLoop(c, false) }
+	servers["ldap"] = inside
+})
 
 // ber returns an element of fewer than 65,536 bytes.
 func ber(identifier byte, content ...string) string {

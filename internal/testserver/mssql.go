@@ -44,29 +44,27 @@ const tdsHeaders = "\x16\x00\x00\x00\x12\x00\x00\x00\x02\x00\x00\x00\x00\x00\x00
 // tdsGoodbye is an error that ends the session, as errors of a severity above 19 do.
 const tdsGoodbye = "RAISERROR ('bye', 20, 1) WITH LOG"
 
-func init() {
-	provide(func(servers map[string]protocol) {
-		packets := &Packets{Split: tdsSplit, Name: tdsName}
-		talk := []string{
-			tdsMessage(tdsBatch, tdsHeaders+ucs2("SELECT 1")),
-			tdsMessage(tdsBatch, tdsHeaders+ucs2(tdsGoodbye)),
-		}
-		servers["mssql"] = protocol{
-			upgrade:    mssqlClear,
-			wrap:       func(c net.Conn) (net.Conn, func()) { h := &tdsHandshake{Conn: c}; return h, h.end },
-			maxVersion: tls.VersionTLS12,
-			session:    mssqlSession,
-			talk:       append([]string{tdsMessage(tdsLogin7, mssqlLogin(tds74, User, Password))}, talk...),
-			packets:    packets,
-		}
-		servers["tds8"] = protocol{
-			alpn:    []string{"tds/8.0"},
-			session: mssqlSession,
-			talk:    append([]string{tdsMessage(tdsPrelogin, mssqlPrelogin(1)), tdsMessage(tdsLogin7, mssqlLogin(tds80, User, Password))}, talk...),
-			packets: packets,
-		}
-	})
-}
+var _ = provide(func(servers map[string]protocol) {
+	packets := &Packets{Split: tdsSplit, Name: tdsName}
+	talk := []string{
+		tdsMessage(tdsBatch, tdsHeaders+ucs2("SELECT 1")),
+		tdsMessage(tdsBatch, tdsHeaders+ucs2(tdsGoodbye)),
+	}
+	servers["mssql"] = protocol{
+		upgrade:    mssqlClear,
+		wrap:       func(c net.Conn) (net.Conn, func()) { h := &tdsHandshake{Conn: c}; return h, h.end },
+		maxVersion: tls.VersionTLS12,
+		session:    mssqlSession,
+		talk:       append([]string{tdsMessage(tdsLogin7, mssqlLogin(tds74, User, Password))}, talk...),
+		packets:    packets,
+	}
+	servers["tds8"] = protocol{
+		alpn:    []string{"tds/8.0"},
+		session: mssqlSession,
+		talk:    append([]string{tdsMessage(tdsPrelogin, mssqlPrelogin(1)), tdsMessage(tdsLogin7, mssqlLogin(tds80, User, Password))}, talk...),
+		packets: packets,
+	}
+})
 
 // ucs2 writes text as the protocol has it.
 func ucs2(text string) string {

@@ -6,15 +6,13 @@ import (
 	"strings"
 )
 
-func init() {
-	provide(func(servers map[string]protocol) {
-		servers["mtqp"] = protocol{
-			upgrade: mtqpLoop,
-			session: mtqpLoop,
-			talk:    []string{"COMMENT hello", "TRACK <" + mtqpMessage + "> " + mtqpSecret, "QUIT"},
-		}
-	})
-}
+var _ = provide(func(servers map[string]protocol) {
+	servers["mtqp"] = protocol{
+		upgrade: mtqpLoop,
+		session: mtqpLoop,
+		talk:    []string{"COMMENT hello", "TRACK <" + mtqpMessage + "> " + mtqpSecret, "QUIT"},
+	}
+})
 
 // The only message that can be tracked, and its secret in base64.
 const (

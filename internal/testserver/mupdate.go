@@ -7,20 +7,18 @@ import (
 	"strings"
 )
 
-func init() {
-	provide(func(servers map[string]protocol) {
-		servers["mupdate"] = protocol{
-			upgrade: mupdateLoop,
-			session: mupdateLoop,
-			talk: []string{
-				`b1 AUTHENTICATE "PLAIN" "` + base64.StdEncoding.EncodeToString([]byte("\x00"+User+"\x00"+Password)) + `"`,
-				`b2 FIND "user.demo"`,
-				"b3 NOOP",
-				"b4 LOGOUT",
-			},
-		}
-	})
-}
+var _ = provide(func(servers map[string]protocol) {
+	servers["mupdate"] = protocol{
+		upgrade: mupdateLoop,
+		session: mupdateLoop,
+		talk: []string{
+			`b1 AUTHENTICATE "PLAIN" "` + base64.StdEncoding.EncodeToString([]byte("\x00"+User+"\x00"+Password)) + `"`,
+			`b2 FIND "user.demo"`,
+			"b3 NOOP",
+			"b4 LOGOUT",
+		},
+	}
+})
 
 // mupdateLoop sends the banner and answers commands, in the clear until STARTTLS, or inside
 // TLS until LOGOUT (RFC 3656). There is one mailbox, and it stays where it is.

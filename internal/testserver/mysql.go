@@ -46,23 +46,21 @@ const (
 	mysqlAnother  = "anotheroneof20bytes!"
 )
 
-func init() {
-	provide(func(servers map[string]protocol) {
-		const capabilities = mysqlLongPassword | mysqlProtocol41 | mysqlSSL | mysqlSecureConnection | mysqlPluginAuth
-		servers["mysql"] = protocol{
-			upgrade: mysqlClear,
-			session: mysqlSession,
-			talk: []string{
-				mysqlPacket(2, mysqlLogin(capabilities, User, strings.Repeat("x", 32))),
-				mysqlPacket(4, Password+"\x00"),
-				mysqlPacket(0, "\x0e"),
-				mysqlPacket(0, "\x03SELECT 1"),
-				mysqlPacket(0, "\x01"),
-			},
-			packets: &Packets{Split: mysqlSplit, Name: mysqlName},
-		}
-	})
-}
+var _ = provide(func(servers map[string]protocol) {
+	const capabilities = mysqlLongPassword | mysqlProtocol41 | mysqlSSL | mysqlSecureConnection | mysqlPluginAuth
+	servers["mysql"] = protocol{
+		upgrade: mysqlClear,
+		session: mysqlSession,
+		talk: []string{
+			mysqlPacket(2, mysqlLogin(capabilities, User, strings.Repeat("x", 32))),
+			mysqlPacket(4, Password+"\x00"),
+			mysqlPacket(0, "\x0e"),
+			mysqlPacket(0, "\x03SELECT 1"),
+			mysqlPacket(0, "\x01"),
+		},
+		packets: &Packets{Split: mysqlSplit, Name: mysqlName},
+	}
+})
 
 // mysqlPacket returns a packet with its header.
 func mysqlPacket(sequence byte, payload string) string {

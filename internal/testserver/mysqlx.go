@@ -31,21 +31,19 @@ func mysqlxTLS() string {
 	return mysqlxBytes(1, mysqlxBytes(1, "tls")+mysqlxBytes(2, "\x08\x01"+mysqlxBytes(2, "\x08\x07\x40\x01")))
 }
 
-func init() {
-	provide(func(servers map[string]protocol) {
-		servers["mysqlx"] = protocol{
-			upgrade: mysqlxClear,
-			session: mysqlxSession,
-			talk: []string{
-				mysqlxMessage(mysqlxGet, ""),
-				// The mechanism, and what it wants: no authorisation as another, user, password.
-				mysqlxMessage(mysqlxAuthenticate, mysqlxBytes(1, "PLAIN")+mysqlxBytes(2, "\x00"+User+"\x00"+Password)),
-				mysqlxMessage(mysqlxClose, ""),
-			},
-			packets: &Packets{Split: mysqlxSplit, Name: mysqlxName},
-		}
-	})
-}
+var _ = provide(func(servers map[string]protocol) {
+	servers["mysqlx"] = protocol{
+		upgrade: mysqlxClear,
+		session: mysqlxSession,
+		talk: []string{
+			mysqlxMessage(mysqlxGet, ""),
+			// The mechanism, and what it wants: no authorisation as another, user, password.
+			mysqlxMessage(mysqlxAuthenticate, mysqlxBytes(1, "PLAIN")+mysqlxBytes(2, "\x00"+User+"\x00"+Password)),
+			mysqlxMessage(mysqlxClose, ""),
+		},
+		packets: &Packets{Split: mysqlxSplit, Name: mysqlxName},
+	}
+})
 
 // mysqlxBytes encodes a field of at most 127 bytes.
 func mysqlxBytes(field byte, value string) string {

@@ -11,21 +11,19 @@ import (
 // natsMaxPayload is how long a message may be, in bytes.
 const natsMaxPayload = 1 << 20
 
-func init() {
-	provide(func(servers map[string]protocol) {
-		servers["nats"] = protocol{
-			upgrade: natsInfo,
-			session: natsSession,
-			talk: []string{
-				`CONNECT {"verbose":true,"user":"` + User + `","pass":"` + Password + `"}`,
-				"PING",
-				"SUB greetings.* 1",
-				"PUB greetings.all 5\r\nhello",
-				"QUIT", // no operation of the protocol's: there is none that ends a session
-			},
-		}
-	})
-}
+var _ = provide(func(servers map[string]protocol) {
+	servers["nats"] = protocol{
+		upgrade: natsInfo,
+		session: natsSession,
+		talk: []string{
+			`CONNECT {"verbose":true,"user":"` + User + `","pass":"` + Password + `"}`,
+			"PING",
+			"SUB greetings.* 1",
+			"PUB greetings.all 5\r\nhello",
+			"QUIT", // no operation of the protocol's: there is none that ends a session
+		},
+	}
+})
 
 // natsInfo says INFO, behind which the client has to start TLS (NATS documentation, "Client
 // Protocol").

@@ -35,21 +35,19 @@ func nbdDisk() string { return strings.Repeat("what is on disk ", 32) }
 // nbdTalkRead is how much of it a client reads in a demonstration.
 const nbdTalkRead = 16
 
-func init() {
-	provide(func(servers map[string]protocol) {
-		servers["nbd"] = protocol{
-			upgrade: nbdClear,
-			session: nbdSession,
-			talk: []string{
-				nbdOptionOf(nbdOptList, ""),
-				nbdOptionOf(nbdOptGo, nbdChoice(nbdExport)),
-				nbdCommand(nbdCmdRead, 1, 0, nbdTalkRead),
-				nbdCommand(nbdCmdDisconnect, 2, 0, 0),
-			},
-			packets: &Packets{Split: nbdSplit, Name: nbdName},
-		}
-	})
-}
+var _ = provide(func(servers map[string]protocol) {
+	servers["nbd"] = protocol{
+		upgrade: nbdClear,
+		session: nbdSession,
+		talk: []string{
+			nbdOptionOf(nbdOptList, ""),
+			nbdOptionOf(nbdOptGo, nbdChoice(nbdExport)),
+			nbdCommand(nbdCmdRead, 1, 0, nbdTalkRead),
+			nbdCommand(nbdCmdDisconnect, 2, 0, 0),
+		},
+		packets: &Packets{Split: nbdSplit, Name: nbdName},
+	}
+})
 
 // nbdOptionOf returns what a client says to set an option.
 func nbdOptionOf(option uint32, data string) string {

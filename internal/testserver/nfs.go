@@ -31,23 +31,21 @@ const rpcMax = 4096
 // nfsRoot is the handle of the only directory.
 const nfsRoot = "root"
 
-func init() {
-	provide(func(servers map[string]protocol) {
-		servers["nfs"] = protocol{
-			upgrade:    nfsLoop,
-			session:    nfsLoop,
-			alpn:       []string{"sunrpc"},
-			minVersion: tls.VersionTLS13,
-			talk: []string{
-				rpcRecord(1, rpcCall, 2, nfsProgram, 4, nfsNull, rpcAuthNone, 0, rpcAuthNone, 0),
-				// No tag, minor version 0, two operations.
-				rpcRecord(2, rpcCall, 2, nfsProgram, 4, nfsCompound, rpcAuthNone, 0, rpcAuthNone, 0, 0, 0, 2, nfsPutRootFH, nfsGetFH),
-				rpcRecord(), // no call: there is none that ends a session
-			},
-			packets: &Packets{Split: rpcSplit, Name: rpcName},
-		}
-	})
-}
+var _ = provide(func(servers map[string]protocol) {
+	servers["nfs"] = protocol{
+		upgrade:    nfsLoop,
+		session:    nfsLoop,
+		alpn:       []string{"sunrpc"},
+		minVersion: tls.VersionTLS13,
+		talk: []string{
+			rpcRecord(1, rpcCall, 2, nfsProgram, 4, nfsNull, rpcAuthNone, 0, rpcAuthNone, 0),
+			// No tag, minor version 0, two operations.
+			rpcRecord(2, rpcCall, 2, nfsProgram, 4, nfsCompound, rpcAuthNone, 0, rpcAuthNone, 0, 0, 0, 2, nfsPutRootFH, nfsGetFH),
+			rpcRecord(), // no call: there is none that ends a session
+		},
+		packets: &Packets{Split: rpcSplit, Name: rpcName},
+	}
+})
 
 // rpcWords returns numbers as they are written.
 func rpcWords(words ...uint32) string {

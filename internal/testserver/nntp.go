@@ -5,17 +5,15 @@ import (
 	"strings"
 )
 
-func init() {
-	provide(func(servers map[string]protocol) {
-		inside := protocol{
-			session: nntpLoop,
-			talk:    []string{"CAPABILITIES", "LIST", "QUIT"},
-		}
-		servers["nntps"] = inside
-		inside.upgrade = nntpLoop
-		servers["nntp"] = inside
-	})
-}
+var _ = provide(func(servers map[string]protocol) {
+	inside := protocol{
+		session: nntpLoop,
+		talk:    []string{"CAPABILITIES", "LIST", "QUIT"},
+	}
+	servers["nntps"] = inside
+	inside.upgrade = nntpLoop
+	servers["nntp"] = inside
+})
 
 // nntpLoop answers commands in the clear until STARTTLS, or inside TLS until QUIT (RFC 3977,
 // 4642). There is one group, without articles.

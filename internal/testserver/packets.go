@@ -28,27 +28,25 @@ type packetServer struct {
 // packetMax is how long a packet may be, in bytes.
 const packetMax = 4096
 
-func init() {
-	provide(func(servers map[string]protocol) {
-		add := func(name string, s packetServer, talk ...string) {
-			servers[name] = protocol{alpn: s.alpn, minVersion: s.minVersion, session: s.session, talk: talk, packets: &Packets{Split: s.split, Name: s.nameOf}}
-		}
-		add("mqtts", mqttServer, mqttConnect, mqttPing, mqttDisconnect)
-		add("dot", dnsServer, dnsQuery)
-		add("epp", eppServer, eppMessage("<hello/>"), eppMessage("<command><logout/></command>"))
-		add("coaps+tcp", coapServer, coapCSM, "\x00\xe2", "\x61\x01\x01\xb5hello", coapRelease)
-		add("turns", stunServer, stunMessage(stunBinding, "demo-demo-de", ""))
-		add("ntske", ntsServer, ntsNTP, ntsAEAD, ntsEnd)
-		add("radsec", radiusServer, radiusPacket(radiusStatus, radiusNonce, radiusNonce))
-		add("dicom-tls", dicomServer, dicomAsks(), dicomLeaves())
-		add("mbap-s", modbusServer, modbusRead)
-		add("snmptls", snmpServer, snmpAsks())
-		add("rpki-rtr-tls", rpkiServer, rpkiReset)
-		add("tacacss", tacacsServer, tacacsStart(), tacacsPassword())
-		add("ipfixs", ipfixServer, ipfixMessage)
-		add("syslog-tls", syslogServer, syslogMessage("<14>1 - client.example.org demo - - - hello"))
-	})
-}
+var _ = provide(func(servers map[string]protocol) {
+	add := func(name string, s packetServer, talk ...string) {
+		servers[name] = protocol{alpn: s.alpn, minVersion: s.minVersion, session: s.session, talk: talk, packets: &Packets{Split: s.split, Name: s.nameOf}}
+	}
+	add("mqtts", mqttServer, mqttConnect, mqttPing, mqttDisconnect)
+	add("dot", dnsServer, dnsQuery)
+	add("epp", eppServer, eppMessage("<hello/>"), eppMessage("<command><logout/></command>"))
+	add("coaps+tcp", coapServer, coapCSM, "\x00\xe2", "\x61\x01\x01\xb5hello", coapRelease)
+	add("turns", stunServer, stunMessage(stunBinding, "demo-demo-de", ""))
+	add("ntske", ntsServer, ntsNTP, ntsAEAD, ntsEnd)
+	add("radsec", radiusServer, radiusPacket(radiusStatus, radiusNonce, radiusNonce))
+	add("dicom-tls", dicomServer, dicomAsks(), dicomLeaves())
+	add("mbap-s", modbusServer, modbusRead)
+	add("snmptls", snmpServer, snmpAsks())
+	add("rpki-rtr-tls", rpkiServer, rpkiReset)
+	add("tacacss", tacacsServer, tacacsStart(), tacacsPassword())
+	add("ipfixs", ipfixServer, ipfixMessage)
+	add("syslog-tls", syslogServer, syslogMessage("<14>1 - client.example.org demo - - - hello"))
+})
 
 func (s *packetServer) whole(packet string) bool {
 	return len(packet) > 0 && s.length(packet) == len(packet)

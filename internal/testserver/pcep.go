@@ -18,21 +18,19 @@ const (
 // pcepMax is how long a message may be, in bytes.
 const pcepMax = 4096
 
-func init() {
-	provide(func(servers map[string]protocol) {
-		servers["pcep"] = protocol{
-			upgrade: pcepClear,
-			session: pcepSession,
-			talk: []string{
-				pcepMessage(pcepOpen, pcepObject(pcepOpenObject, "\x20\x1e\x78\x01")),
-				pcepMessage(pcepKeepalive),
-				pcepMessage(pcepRequest, pcepObject(pcepRP, "\x00\x00\x00\x00\x00\x00\x00\x01"), pcepObject(pcepEndPoints, "\xc0\x00\x02\x01\xc0\x00\x02\x02")),
-				pcepMessage(pcepClose, pcepObject(pcepCloseObject, "\x00\x00\x00\x01")),
-			},
-			packets: &Packets{Split: pcepSplit, Name: pcepName},
-		}
-	})
-}
+var _ = provide(func(servers map[string]protocol) {
+	servers["pcep"] = protocol{
+		upgrade: pcepClear,
+		session: pcepSession,
+		talk: []string{
+			pcepMessage(pcepOpen, pcepObject(pcepOpenObject, "\x20\x1e\x78\x01")),
+			pcepMessage(pcepKeepalive),
+			pcepMessage(pcepRequest, pcepObject(pcepRP, "\x00\x00\x00\x00\x00\x00\x00\x01"), pcepObject(pcepEndPoints, "\xc0\x00\x02\x01\xc0\x00\x02\x02")),
+			pcepMessage(pcepClose, pcepObject(pcepCloseObject, "\x00\x00\x00\x01")),
+		},
+		packets: &Packets{Split: pcepSplit, Name: pcepName},
+	}
+})
 
 // pcepMessage returns a message of objects.
 func pcepMessage(kind byte, objects ...string) string {

@@ -9,17 +9,15 @@ import (
 	"time"
 )
 
-func init() {
-	provide(func(servers map[string]protocol) {
-		inside := protocol{
-			session: pop3Session,
-			talk:    []string{"CAPA", "USER " + User, "PASS " + Password, "STAT", "QUIT"},
-		}
-		servers["pop3s"] = inside
-		inside.upgrade = pop3Clear
-		servers["pop3"] = inside
-	})
-}
+var _ = provide(func(servers map[string]protocol) {
+	inside := protocol{
+		session: pop3Session,
+		talk:    []string{"CAPA", "USER " + User, "PASS " + Password, "STAT", "QUIT"},
+	}
+	servers["pop3s"] = inside
+	inside.upgrade = pop3Clear
+	servers["pop3"] = inside
+})
 
 // pop3Greetings counts the greetings, since no two stamps may be the same.
 var pop3Greetings atomic.Int64

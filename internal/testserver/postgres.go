@@ -22,24 +22,22 @@ const (
 // postgresMax is how long a message may be, in bytes.
 const postgresMax = 10000
 
-func init() {
-	provide(func(servers map[string]protocol) {
-		inside := protocol{
-			alpn:    []string{"postgresql"},
-			session: postgresSession,
-			talk: []string{
-				postgresStartup(postgresVersion3, "user\x00"+User+"\x00database\x00"+User+"\x00\x00"),
-				postgresMessage('p', Password+"\x00"),
-				postgresMessage('Q', "SELECT 1\x00"),
-				postgresMessage('X', ""),
-			},
-			packets: &Packets{Split: postgresSplit, Name: postgresName},
-		}
-		servers["postgres-direct"] = inside
-		inside.upgrade = postgresClear
-		servers["postgres"] = inside
-	})
-}
+var _ = provide(func(servers map[string]protocol) {
+	inside := protocol{
+		alpn:    []string{"postgresql"},
+		session: postgresSession,
+		talk: []string{
+			postgresStartup(postgresVersion3, "user\x00"+User+"\x00database\x00"+User+"\x00\x00"),
+			postgresMessage('p', Password+"\x00"),
+			postgresMessage('Q', "SELECT 1\x00"),
+			postgresMessage('X', ""),
+		},
+		packets: &Packets{Split: postgresSplit, Name: postgresName},
+	}
+	servers["postgres-direct"] = inside
+	inside.upgrade = postgresClear
+	servers["postgres"] = inside
+})
 
 // postgresStartup returns a message of the kind that comes first, which has no type.
 func postgresStartup(code uint32, parameters string) string {

@@ -22,20 +22,18 @@ const (
 // quasselMax is how long a packet may be, in bytes.
 const quasselMax = 64 << 10
 
-func init() {
-	provide(func(servers map[string]protocol) {
-		servers["quassel"] = protocol{
-			upgrade: quasselProbe,
-			session: quasselSession,
-			talk: []string{
-				quasselMessage("MsgType", "ClientInit", "ClientVersion", "v0.14.0", "ClientDate", ""),
-				quasselMessage("MsgType", "ClientLogin", "User", User, "Password", Password),
-				"\x00\x00\x00\x00", // no message: there is none that ends a session
-			},
-			packets: &Packets{Split: quasselSplit, Name: quasselName},
-		}
-	})
-}
+var _ = provide(func(servers map[string]protocol) {
+	servers["quassel"] = protocol{
+		upgrade: quasselProbe,
+		session: quasselSession,
+		talk: []string{
+			quasselMessage("MsgType", "ClientInit", "ClientVersion", "v0.14.0", "ClientDate", ""),
+			quasselMessage("MsgType", "ClientLogin", "User", User, "Password", Password),
+			"\x00\x00\x00\x00", // no message: there is none that ends a session
+		},
+		packets: &Packets{Split: quasselSplit, Name: quasselName},
+	}
+})
 
 // quasselProbe answers a client's probe (Quassel's documentation of its protocol): a magic
 // number with features of the connection, and protocols up to one marked as the last.

@@ -22,21 +22,19 @@ const (
 	mcsDisconnect  = "\x21\x80"         // since the user wants it
 )
 
-func init() {
-	provide(func(servers map[string]protocol) {
-		servers["rdp"] = protocol{
-			upgrade: rdpNegotiate,
-			session: rdpSession,
-			talk: []string{
-				tpkt(x224Data + rdpConnectInitial()),
-				tpkt(x224Data + mcsErectDomain),
-				tpkt(x224Data + mcsAttachUser),
-				tpkt(x224Data + mcsDisconnect),
-			},
-			packets: &Packets{Split: tpktSplit, Name: rdpName},
-		}
-	})
-}
+var _ = provide(func(servers map[string]protocol) {
+	servers["rdp"] = protocol{
+		upgrade: rdpNegotiate,
+		session: rdpSession,
+		talk: []string{
+			tpkt(x224Data + rdpConnectInitial()),
+			tpkt(x224Data + mcsErectDomain),
+			tpkt(x224Data + mcsAttachUser),
+			tpkt(x224Data + mcsDisconnect),
+		},
+		packets: &Packets{Split: tpktSplit, Name: rdpName},
+	}
+})
 
 // tpkt returns a packet with its header (RFC 1006, 6).
 func tpkt(content string) string {

@@ -5,24 +5,22 @@ import (
 	"strings"
 )
 
-func init() {
-	provide(func(servers map[string]protocol) {
-		talk := []string{"EHLO client.example.org", "NOOP", "QUIT"}
-		server := protocol{
-			upgrade: func(c *conn) error { return smtpLoop(c, "ESMTP", "EHLO") },
-			session: func(c *conn) error { return smtpLoop(c, "ESMTP", "EHLO") },
-			talk:    talk,
-		}
-		servers["smtp"], servers["submission"] = server, server
-		servers["auto"] = server // to be recognised: any server that greets will do
-		servers["smtps"] = protocol{session: server.session, talk: talk}
-		servers["lmtp"] = protocol{
-			upgrade: func(c *conn) error { return smtpLoop(c, "LMTP", "LHLO") },
-			session: func(c *conn) error { return smtpLoop(c, "LMTP", "LHLO") },
-			talk:    []string{"LHLO client.example.org", "NOOP", "QUIT"},
-		}
-	})
-}
+var _ = provide(func(servers map[string]protocol) {
+	talk := []string{"EHLO client.example.org", "NOOP", "QUIT"}
+	server := protocol{
+		upgrade: func(c *conn) error { return smtpLoop(c, "ESMTP", "EHLO") },
+		session: func(c *conn) error { return smtpLoop(c, "ESMTP", "EHLO") },
+		talk:    talk,
+	}
+	servers["smtp"], servers["submission"] = server, server
+	servers["auto"] = server // to be recognised: any server that greets will do
+	servers["smtps"] = protocol{session: server.session, talk: talk}
+	servers["lmtp"] = protocol{
+		upgrade: func(c *conn) error { return smtpLoop(c, "LMTP", "LHLO") },
+		session: func(c *conn) error { return smtpLoop(c, "LMTP", "LHLO") },
+		talk:    []string{"LHLO client.example.org", "NOOP", "QUIT"},
+	}
+})
 
 // smtpLoop answers commands in the clear until STARTTLS, or inside TLS until QUIT
 // (RFC 5321, 3207).

@@ -6,20 +6,18 @@ import (
 	"io"
 )
 
-func init() {
-	provide(func(servers map[string]protocol) {
-		servers["syncplay"] = protocol{
-			upgrade: syncplayLoop,
-			session: syncplayLoop,
-			talk: []string{
-				`{"Hello": {"username": "` + User + `", "room": {"name": "cinema"}, "version": "1.6.9"}}`,
-				`{"List": null}`,
-				`{"Chat": "hello"}`,
-				`{"Quit": null}`, // no message of the protocol's: there is none that ends a session
-			},
-		}
-	})
-}
+var _ = provide(func(servers map[string]protocol) {
+	servers["syncplay"] = protocol{
+		upgrade: syncplayLoop,
+		session: syncplayLoop,
+		talk: []string{
+			`{"Hello": {"username": "` + User + `", "room": {"name": "cinema"}, "version": "1.6.9"}}`,
+			`{"List": null}`,
+			`{"Chat": "hello"}`,
+			`{"Quit": null}`, // no message of the protocol's: there is none that ends a session
+		},
+	}
+})
 
 // syncplayClient is what the server knows of a client.
 type syncplayClient struct{ name, room string }

@@ -22,24 +22,22 @@ const (
 // telnetMax is how long a line or a subnegotiation may be, in bytes.
 const telnetMax = 1000
 
-func init() {
-	provide(func(servers map[string]protocol) {
-		inside := protocol{
-			session: telnetSession,
-			talk: []string{
-				telnetIAC + telnetDO + telnetEcho,
-				telnetIAC + telnetDO + telnetSuppressGoAhead,
-				User + "\r\n",
-				Password + "\r\n",
-				"exit\r\n",
-			},
-			packets: &Packets{Split: telnetSplit, Name: telnetName},
-		}
-		servers["telnets"] = inside
-		inside.upgrade = telnetUpgrade
-		servers["telnet"] = inside
-	})
-}
+var _ = provide(func(servers map[string]protocol) {
+	inside := protocol{
+		session: telnetSession,
+		talk: []string{
+			telnetIAC + telnetDO + telnetEcho,
+			telnetIAC + telnetDO + telnetSuppressGoAhead,
+			User + "\r\n",
+			Password + "\r\n",
+			"exit\r\n",
+		},
+		packets: &Packets{Split: telnetSplit, Name: telnetName},
+	}
+	servers["telnets"] = inside
+	inside.upgrade = telnetUpgrade
+	servers["telnet"] = inside
+})
 
 func telnetSend(c *conn, parts ...string) error {
 	_, err := io.WriteString(c.Conn, strings.Join(parts, ""))

@@ -68,9 +68,12 @@ func cutPacket(data []byte, n int, atEOF bool) (int, []byte, error) {
 // providers each put the servers of one file into servers.
 var providers []func(servers map[string]protocol)
 
-// provide adds a provider. It is called when the program starts: most runs need no server, so that
-// all else waits.
-func provide(p func(servers map[string]protocol)) { providers = append(providers, p) }
+// provide adds a provider. It is called when the program starts; all else waits, since most runs need
+// no server.
+func provide(p func(servers map[string]protocol)) struct{} {
+	providers = append(providers, p)
+	return struct{}{}
+}
 
 // servers are all servers, by their protocols' names.
 var servers = sync.OnceValue(func() map[string]protocol {

@@ -26,20 +26,18 @@ const (
 // vncMaxText is how long what a client has cut may be, in bytes.
 const vncMaxText = 1000
 
-func init() {
-	provide(func(servers map[string]protocol) {
-		servers["vnc"] = protocol{
-			upgrade: vncUpgrade,
-			session: vncSession,
-			talk: []string{
-				"\x01",                             // ClientInit: others may stay
-				"\x02\x00\x00\x01\x00\x00\x00\x00", // SetEncodings: raw
-				"\x03\x00\x00\x00\x00\x00\x00\x02\x00\x01", // FramebufferUpdateRequest: all of it
-			},
-			packets: &Packets{Split: vncSplit, Name: vncPacketName},
-		}
-	})
-}
+var _ = provide(func(servers map[string]protocol) {
+	servers["vnc"] = protocol{
+		upgrade: vncUpgrade,
+		session: vncSession,
+		talk: []string{
+			"\x01",                             // ClientInit: others may stay
+			"\x02\x00\x00\x01\x00\x00\x00\x00", // SetEncodings: raw
+			"\x03\x00\x00\x00\x00\x00\x00\x02\x00\x01", // FramebufferUpdateRequest: all of it
+		},
+		packets: &Packets{Split: vncSplit, Name: vncPacketName},
+	}
+})
 
 func vncSend(c *conn, packet string) error {
 	_, err := io.WriteString(c.Conn, packet)

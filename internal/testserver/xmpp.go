@@ -15,32 +15,30 @@ const (
 	xmppSASLNS   = "urn:ietf:params:xml:ns:xmpp-sasl"
 )
 
-func init() {
-	provide(func(servers map[string]protocol) {
-		const starttls = "<starttls xmlns='" + xmppTLSNS + "'><required/></starttls>"
-		const plain = "<mechanisms xmlns='" + xmppSASLNS + "'><mechanism>PLAIN</mechanism></mechanisms>"
-		const external = "<mechanisms xmlns='" + xmppSASLNS + "'><mechanism>EXTERNAL</mechanism></mechanisms>" +
-			"<dialback xmlns='urn:xmpp:features:dialback'/>"
+var _ = provide(func(servers map[string]protocol) {
+	const starttls = "<starttls xmlns='" + xmppTLSNS + "'><required/></starttls>"
+	const plain = "<mechanisms xmlns='" + xmppSASLNS + "'><mechanism>PLAIN</mechanism></mechanisms>"
+	const external = "<mechanisms xmlns='" + xmppSASLNS + "'><mechanism>EXTERNAL</mechanism></mechanisms>" +
+		"<dialback xmlns='urn:xmpp:features:dialback'/>"
 
-		for _, kind := range []struct{ name, implicit, content, from, features string }{
-			{"xmpp", "xmpps", "jabber:client", "", plain},
-			{"xmpp-server", "xmpps-server", "jabber:server", " from='client.example.org'", external},
-		} {
-			upgrade := func(c *conn) error { return xmppStream(c, kind.content, starttls, xmppStartTLS) }
-			inside := protocol{
-				session: func(c *conn) error { return xmppStream(c, kind.content, kind.features, xmppSession) },
-				talk: []string{
-					"<?xml version='1.0'?><stream:stream" + kind.from + " to='" + Host + "' xmlns='" + kind.content +
-						"' xmlns:stream='" + xmppStreamNS + "' version='1.0'>",
-					"</stream:stream>",
-				},
-			}
-			servers[kind.implicit] = inside
-			inside.upgrade = upgrade
-			servers[kind.name] = inside
+	for _, kind := range []struct{ name, implicit, content, from, features string }{
+		{"xmpp", "xmpps", "jabber:client", "", plain},
+		{"xmpp-server", "xmpps-server", "jabber:server", " from='client.example.org'", external},
+	} {
+		upgrade := func(c *conn) error { return xmppStream(c, kind.content, starttls, xmppStartTLS) }
+		inside := protocol{
+			session: func(c *conn) error { return xmppStream(c, kind.content, kind.features, xmppSession) },
+			talk: []string{
+				"<?xml version='1.0'?><stream:stream" + kind.from + " to='" + Host + "' xmlns='" + kind.content +
+					"' xmlns:stream='" + xmppStreamNS + "' version='1.0'>",
+				"</stream:stream>",
+			},
 		}
-	})
-}
+		servers[kind.implicit] = inside
+		inside.upgrade = upgrade
+		servers[kind.name] = inside
+	}
+})
 
 // xmppStream answers the client's stream header with one of its own and features, and
 // lets answer see to each element that the client sends in it. It returns nil when

@@ -90,15 +90,17 @@ type observer struct{ *Trace }
 // Bytes is told by records.
 func (observer) Bytes(wire.Side, int) {}
 
-var recordNames = map[byte]string{
-	wire.ChangeCipherSpec: "change_cipher_spec", wire.Alert: "alert", wire.Handshake: "handshake", wire.ApplicationData: "application_data",
+func recordNames() map[byte]string {
+	return map[byte]string{
+		wire.ChangeCipherSpec: "change_cipher_spec", wire.Alert: "alert", wire.Handshake: "handshake", wire.ApplicationData: "application_data",
+	}
 }
 
 func (o observer) Record(from wire.Side, r wire.Record) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	i, who := side(from)
-	name := cmp.Or(recordNames[r.Type], fmt.Sprintf("type %d", r.Type))
+	name := cmp.Or(recordNames()[r.Type], fmt.Sprintf("type %d", r.Type))
 	if r.Encrypted && r.Type != wire.ApplicationData {
 		name = "encrypted " + name
 	}

@@ -26,41 +26,43 @@ const (
 // alertHints say what an alert of a server means and what to try: those of TLS 1.3 (RFC 8446, 6.2),
 // of earlier versions (RFC 5246, 7.2.2; RFC 2246) and of extensions. close_notify, 0, is the end of the
 // connection, which has words of its own.
-var alertHints = map[tls.AlertError]string{
-	10:  "unexpected_message: the server met something that it did not expect; " + hintFault,
-	20:  "bad_record_mac: what the server got was changed on the way, or it counts otherwise; " + hintFault,
-	21:  "decryption_failed: the server could not decrypt what it got; " + hintFault,
-	22:  "record_overflow: the server met a record that is too long for it; " + hintFault,
-	30:  "decompression_failure: nothing was compressed; " + hintFault,
-	40:  hintOffer + "; or the server wants a certificate: --x509certfile FILE --x509keyfile FILE",
-	41:  "no_certificate: the server wants a certificate; " + hintClientCert,
-	42:  "the server does not accept the client's certificate; " + hintClientCert,
-	43:  "the server does not support certificates like the client's; " + hintClientCert,
-	44:  "the client's certificate was revoked; " + hintClientCert,
-	45:  "the client's certificate has expired, the server says; " + hintClientCert,
-	46:  "the server does not accept the client's certificate; " + hintClientCert,
-	47:  "illegal_parameter: the server does not like something in the offer, --groups and --tls-max narrow it; else " + hintFault,
-	48:  "the server does not know the authority of the client's certificate; " + hintClientCert,
-	49:  "the server knows the client's certificate, and denies it access; " + hintClientCert,
-	50:  "decode_error: the server can't read a message, some can't if it is large: --groups X25519 makes the first one smaller; else " + hintFault,
-	51:  "decrypt_error: a signature or the end of the handshake is wrong to the server; if a certificate was sent, its key may be of a kind that the server can't use; else " + hintFault,
-	60:  "export_restriction: the server wants cryptography of the 1990s, which is not to be had here",
-	70:  hintOld,
-	71:  "the server wants stronger cryptography than was offered: leave out --ciphers, --groups, --legacy and --tls-max",
-	80:  "internal_error: " + hintFault,
-	86:  "the server can do a newer version of TLS than --tls-max allows",
-	90:  "user_canceled: somebody at the server gave the handshake up; try again",
-	100: "no_renegotiation: the server takes the handshake for a second one on the connection; " + hintFault,
-	109: "the server misses something in the offer: leave out --sni-hostname and --groups",
-	110: "unsupported_extension: the server got an extension that it did not ask for; " + hintFault,
-	111: "certificate_unobtainable: the server could not fetch the client's certificate; " + hintClientCert,
-	112: "the server does not know the name that it was asked for: --sni-hostname NAME sends another",
-	113: "bad_certificate_status_response: an OCSP response was wrong to the server; " + hintFault,
-	114: "bad_certificate_hash_value: the client's certificate is not the one that the server expected; " + hintClientCert,
-	115: "unknown_psk_identity: the server wants a pre-shared key, which is not to be had here; or it forgot a session: leave out --session",
-	116: "the server wants a certificate; " + hintClientCert,
-	120: "the server speaks none of the protocols that were offered: --alpn NAME offers another",
-	121: "ech_required: the server wants Encrypted Client Hello: --ech CONFIG, with the configuration from its HTTPS record in the DNS",
+func alertHints() map[tls.AlertError]string {
+	return map[tls.AlertError]string{
+		10:  "unexpected_message: the server met something that it did not expect; " + hintFault,
+		20:  "bad_record_mac: what the server got was changed on the way, or it counts otherwise; " + hintFault,
+		21:  "decryption_failed: the server could not decrypt what it got; " + hintFault,
+		22:  "record_overflow: the server met a record that is too long for it; " + hintFault,
+		30:  "decompression_failure: nothing was compressed; " + hintFault,
+		40:  hintOffer + "; or the server wants a certificate: --x509certfile FILE --x509keyfile FILE",
+		41:  "no_certificate: the server wants a certificate; " + hintClientCert,
+		42:  "the server does not accept the client's certificate; " + hintClientCert,
+		43:  "the server does not support certificates like the client's; " + hintClientCert,
+		44:  "the client's certificate was revoked; " + hintClientCert,
+		45:  "the client's certificate has expired, the server says; " + hintClientCert,
+		46:  "the server does not accept the client's certificate; " + hintClientCert,
+		47:  "illegal_parameter: the server does not like something in the offer, --groups and --tls-max narrow it; else " + hintFault,
+		48:  "the server does not know the authority of the client's certificate; " + hintClientCert,
+		49:  "the server knows the client's certificate, and denies it access; " + hintClientCert,
+		50:  "decode_error: the server can't read a message, some can't if it is large: --groups X25519 makes the first one smaller; else " + hintFault,
+		51:  "decrypt_error: a signature or the end of the handshake is wrong to the server; if a certificate was sent, its key may be of a kind that the server can't use; else " + hintFault,
+		60:  "export_restriction: the server wants cryptography of the 1990s, which is not to be had here",
+		70:  hintOld,
+		71:  "the server wants stronger cryptography than was offered: leave out --ciphers, --groups, --legacy and --tls-max",
+		80:  "internal_error: " + hintFault,
+		86:  "the server can do a newer version of TLS than --tls-max allows",
+		90:  "user_canceled: somebody at the server gave the handshake up; try again",
+		100: "no_renegotiation: the server takes the handshake for a second one on the connection; " + hintFault,
+		109: "the server misses something in the offer: leave out --sni-hostname and --groups",
+		110: "unsupported_extension: the server got an extension that it did not ask for; " + hintFault,
+		111: "certificate_unobtainable: the server could not fetch the client's certificate; " + hintClientCert,
+		112: "the server does not know the name that it was asked for: --sni-hostname NAME sends another",
+		113: "bad_certificate_status_response: an OCSP response was wrong to the server; " + hintFault,
+		114: "bad_certificate_hash_value: the client's certificate is not the one that the server expected; " + hintClientCert,
+		115: "unknown_psk_identity: the server wants a pre-shared key, which is not to be had here; or it forgot a session: leave out --session",
+		116: "the server wants a certificate; " + hintClientCert,
+		120: "the server speaks none of the protocols that were offered: --alpn NAME offers another",
+		121: "ech_required: the server wants Encrypted Client Hello: --ech CONFIG, with the configuration from its HTTPS record in the DNS",
+	}
 }
 
 // HandshakeHint is the function of that name, without what the settings allow already, and with what
@@ -100,7 +102,7 @@ func (c *Config) ClosedHint() string {
 // certificate only then. It returns "" if nothing is known.
 func HandshakeHint(err error) string {
 	if code, ok := alertOf(err); ok {
-		return alertHints[code]
+		return alertHints()[code]
 	}
 	if err == nil {
 		return ""
@@ -149,7 +151,7 @@ func IsVersion(err error) bool {
 // client's certificate, or wants one.
 func RefusesClient(err error) bool {
 	code, ok := alertOf(err)
-	return ok && strings.HasSuffix(alertHints[code], hintClientCert)
+	return ok && strings.HasSuffix(alertHints()[code], hintClientCert)
 }
 
 // WantsRenegotiation reports whether an error of a session is that the server begins another handshake in

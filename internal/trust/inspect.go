@@ -234,7 +234,7 @@ func (c *Config) Offering(o Offer) *Config {
 
 // Suites are all cipher suites that can be offered one at a time, which those of TLS 1.3 cannot.
 func Suites() []*tls.CipherSuite {
-	return slices.DeleteFunc(slices.Clone(allSuites), func(s *tls.CipherSuite) bool { return s.SupportedVersions[0] == tls.VersionTLS13 })
+	return slices.DeleteFunc(slices.Clone(allSuites()), func(s *tls.CipherSuite) bool { return s.SupportedVersions[0] == tls.VersionTLS13 })
 }
 
 // SuiteName is OpenSSL's name of a suite before TLS 1.3, else the IANA's.

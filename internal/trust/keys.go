@@ -223,18 +223,20 @@ type pbkdf2Params struct {
 }
 
 // prfs are the hashes under HMAC (RFC 8018, B.1).
-var prfs = map[string]func() hash.Hash{
-	"":                    sha1.New, // the default
-	"1.2.840.113549.2.7":  sha1.New,
-	"1.2.840.113549.2.8":  sha256.New224,
-	"1.2.840.113549.2.9":  sha256.New,
-	"1.2.840.113549.2.10": sha512.New384,
-	"1.2.840.113549.2.11": sha512.New,
+func prfs() map[string]func() hash.Hash {
+	return map[string]func() hash.Hash{
+		"":                    sha1.New, // the default
+		"1.2.840.113549.2.7":  sha1.New,
+		"1.2.840.113549.2.8":  sha256.New224,
+		"1.2.840.113549.2.9":  sha256.New,
+		"1.2.840.113549.2.10": sha512.New384,
+		"1.2.840.113549.2.11": sha512.New,
+	}
 }
 
 // DeriveKey is called by pkcs8 for a key of size bytes.
 func (p pbkdf2Params) DeriveKey(password []byte, size int) ([]byte, error) {
-	newHash, ok := prfs[p.PRF.Algorithm.String()]
+	newHash, ok := prfs()[p.PRF.Algorithm.String()]
 	if !ok {
 		return nil, fmt.Errorf("pkcs8: unsupported hash function (OID: %s)", p.PRF.Algorithm)
 	}

@@ -79,14 +79,16 @@ func parseKnownHost(line string) (h knownHost, ok bool) {
 	return h, err == nil
 }
 
-// addressEscapes keep an address one word.
-var addressEscapes = strings.NewReplacer("%", "%25", " ", "%20", "\t", "%09", "\n", "%0A", "\r", "%0D", "#", "%23")
+// oneWord escapes what would make an address more than one word of a line.
+func oneWord(address string) string {
+	return strings.NewReplacer("%", "%25", " ", "%20", "\t", "%09", "\n", "%0A", "\r", "%0D", "#", "%23").Replace(address)
+}
 
 // seen is the line that a server makes today.
 func (s *Server) seen(leaf *x509.Certificate) knownHost {
 	today := date(time.Now())
 	return knownHost{
-		address: addressEscapes.Replace(strings.ToLower(s.Address)), protocol: s.Protocol,
+		address: oneWord(strings.ToLower(s.Address)), protocol: s.Protocol,
 		pin: Pin(leaf), first: today, last: today, subject: subject(leaf),
 	}
 }

@@ -18,10 +18,12 @@ const (
 )
 
 // attributes are the usual types (RFC 4519) with the keys that people know.
-var attributes = map[string]string{
-	"2.5.4.3": "CN", "2.5.4.5": "serialNumber", "2.5.4.6": "C", "2.5.4.7": "L", "2.5.4.8": "ST", "2.5.4.9": "street",
-	"2.5.4.10": "O", "2.5.4.11": "OU", "2.5.4.17": "postalCode",
-	"0.9.2342.19200300.100.1.1": "UID", "0.9.2342.19200300.100.1.25": "DC", "1.2.840.113549.1.9.1": "emailAddress",
+func attributes() map[string]string {
+	return map[string]string{
+		"2.5.4.3": "CN", "2.5.4.5": "serialNumber", "2.5.4.6": "C", "2.5.4.7": "L", "2.5.4.8": "ST", "2.5.4.9": "street",
+		"2.5.4.10": "O", "2.5.4.11": "OU", "2.5.4.17": "postalCode",
+		"0.9.2342.19200300.100.1.1": "UID", "0.9.2342.19200300.100.1.25": "DC", "1.2.840.113549.1.9.1": "emailAddress",
+	}
 }
 
 // distinguished returns a subject or issuer, common name first, escaped; "" if it is empty.
@@ -33,7 +35,7 @@ func distinguished(n pkix.Name) string {
 			break
 		}
 		key := n.Names[i].Type.String()
-		if short, ok := attributes[key]; ok {
+		if short, ok := attributes()[key]; ok {
 			key = short
 		}
 		parts = append(parts, key+"="+value(fmt.Sprint(n.Names[i].Value)))

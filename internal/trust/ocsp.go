@@ -115,13 +115,15 @@ func revokedBy(leaf *x509.Certificate, r *ocsp.Response, source string) []proble
 }
 
 // revocationReasons are the codes of RFC 5280, 5.3.1.
-var revocationReasons = map[int]string{
-	1: "key compromise", 2: "authority's compromise", 3: "affiliation changed", 4: "superseded", 5: "out of use",
-	6: "on hold", 9: "privilege withdrawn", 10: "attribute authority's compromise",
+func revocationReasons() map[int]string {
+	return map[int]string{
+		1: "key compromise", 2: "authority's compromise", 3: "affiliation changed", 4: "superseded", 5: "out of use",
+		6: "on hold", 9: "privilege withdrawn", 10: "attribute authority's compromise",
+	}
 }
 
 func revocationReason(code int) string {
-	if reason, ok := revocationReasons[code]; ok {
+	if reason, ok := revocationReasons()[code]; ok {
 		return " (" + reason + ")"
 	}
 	return ""

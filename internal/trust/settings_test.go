@@ -157,7 +157,7 @@ func TestOpenSSLNames(t *testing.T) {
 		"TLS_AES_256_GCM_SHA384":                        "TLS_AES_256_GCM_SHA384",
 		"TLS_CHACHA20_POLY1305_SHA256":                  "TLS_CHACHA20_POLY1305_SHA256",
 	}
-	for _, suite := range allSuites {
+	for _, suite := range allSuites() {
 		if got := opensslName(suite.Name); got != want[suite.Name] {
 			t.Errorf("%s is %q, want %q", suite.Name, got, want[suite.Name])
 		}
@@ -372,7 +372,7 @@ func TestHandshakeHint(t *testing.T) {
 	const closeNotify = 0
 	for code := range 256 {
 		alert := tls.AlertError(code)
-		hint := alertHints[alert]
+		hint := alertHints()[alert]
 		if known := !strings.HasPrefix(alert.Error(), "tls: alert("); (known || code == 41 || code == 60) && code != closeNotify && hint == "" {
 			t.Errorf("there are no words for %v", alert)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"unicode"
 
 	"tlsup/internal/quote"
@@ -86,7 +87,7 @@ func parseCiphers(list string) ([]*tls.CipherSuite, error) {
 }
 
 // allSuites are the suites that crypto/tls has, the weak ones last.
-var allSuites = append(tls.CipherSuites(), tls.InsecureCipherSuites()...)
+var allSuites = sync.OnceValue(func() []*tls.CipherSuite { return append(tls.CipherSuites(), tls.InsecureCipherSuites()...) })
 
 // legacySuites are all before TLS 1.3 but those with RC4, which must not be used (RFC 7465).
 func legacySuites() (ids []uint16) {
@@ -99,7 +100,7 @@ func legacySuites() (ids []uint16) {
 }
 
 func findSuite(word string) *tls.CipherSuite {
-	for _, suite := range allSuites {
+	for _, suite := range allSuites() {
 		if strings.EqualFold(word, suite.Name) || strings.EqualFold(word, opensslName(suite.Name)) {
 			return suite
 		}
@@ -110,7 +111,7 @@ func findSuite(word string) *tls.CipherSuite {
 // suiteNames are the names to choose from, as OpenSSL has them.
 func suiteNames() []string {
 	var names []string
-	for _, suite := range allSuites {
+	for _, suite := range allSuites() {
 		if suite.SupportedVersions[0] != tls.VersionTLS13 {
 			names = append(names, opensslName(suite.Name))
 		}
@@ -119,11 +120,13 @@ func suiteNames() []string {
 }
 
 // opensslWords turns an IANA name into OpenSSL's.
-var opensslWords = strings.NewReplacer(
-	"TLS_RSA_WITH_", "", "TLS_", "", "_WITH_", "-",
-	"3DES_EDE_CBC", "DES-CBC3", "AES_128_CBC", "AES128", "AES_256_CBC", "AES256", "AES_128", "AES128", "AES_256", "AES256",
-	"RC4_128", "RC4", "POLY1305_SHA256", "POLY1305", "_", "-",
-)
+var opensslWords = sync.OnceValue(func() *strings.Replacer {
+	return strings.NewReplacer(
+		"TLS_RSA_WITH_", "", "TLS_", "", "_WITH_", "-",
+		"3DES_EDE_CBC", "DES-CBC3", "AES_128_CBC", "AES128", "AES_256_CBC", "AES256", "AES_128", "AES128", "AES_256", "AES256",
+		"RC4_128", "RC4", "POLY1305_SHA256", "POLY1305", "_", "-",
+	)
+})
 
 // opensslName returns OpenSSL's name of a suite before TLS 1.3. In TLS 1.3 there is only
 // the IANA's.
@@ -131,7 +134,7 @@ func opensslName(iana string) string {
 	if !strings.Contains(iana, "_WITH_") {
 		return iana
 	}
-	return opensslWords.Replace(iana)
+	return opensslWords().Replace(iana)
 }
 
 // A group is a key exchange mechanism (RFC 8446, 4.2.7).

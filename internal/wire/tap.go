@@ -210,10 +210,12 @@ func (r *records) content(p []byte) {
 }
 
 // messageNames are the messages of the handshake that are in the clear in some version.
-var messageNames = map[byte]string{
-	0: "HelloRequest", ClientHello: "ClientHello", ServerHello: "ServerHello", 4: "NewSessionTicket", 11: "Certificate",
-	ServerKeyExchange: "ServerKeyExchange", 13: "CertificateRequest", 14: "ServerHelloDone", 15: "CertificateVerify",
-	16: "ClientKeyExchange", 20: "Finished", 22: "CertificateStatus",
+func messageNames() map[byte]string {
+	return map[byte]string{
+		0: "HelloRequest", ClientHello: "ClientHello", ServerHello: "ServerHello", 4: "NewSessionTicket", 11: "Certificate",
+		ServerKeyExchange: "ServerKeyExchange", 13: "CertificateRequest", 14: "ServerHelloDone", 15: "CertificateVerify",
+		16: "ClientKeyExchange", 20: "Finished", 22: "CertificateStatus",
+	}
 }
 
 // retry is the random value of a HelloRetryRequest (RFC 8446, 4.1.3): its beginning.
@@ -222,7 +224,7 @@ const retry = "\xcf\x21\xad\x74\xe5\x9a\x61\x11"
 // Name is what a message is called, or an alert with what it means.
 func (m Message) Name() string {
 	const random = 2 // where it begins, behind the version
-	name := messageNames[m.Type]
+	name := messageNames()[m.Type]
 	switch {
 	case m.Record == Alert:
 		return "alert: " + strings.TrimPrefix(tls.AlertError(m.Type).Error(), "tls: ")
