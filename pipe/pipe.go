@@ -35,6 +35,7 @@ import (
 	"time"
 
 	"tlsup/internal/record"
+	"tlsup/internal/stack"
 )
 
 // ErrOutputClosed tells that the reader of the output has gone away.
@@ -290,6 +291,7 @@ func (p *Pipe) lastWords(ctx context.Context, failed error) error {
 // send reads the input to its end and writes it to the connection. atEnd is asked at each
 // end whether reading goes on.
 func (p *Pipe) send(atEnd func() bool) {
+	stack.Reserve()
 	buf := make([]byte, sendSize)
 	for {
 		n, err := p.In.Read(buf)
@@ -367,6 +369,7 @@ func (p *Pipe) hold() bool {
 // receive reads from a connection and writes to the output until the connection's end. cut, if
 // not nil, decides how much of what was read is shown, and with an error that receiving ends.
 func (p *Pipe) receive(conn net.Conn, cut func([]byte) ([]byte, error)) error {
+	stack.Reserve()
 	buf := make([]byte, bufSize)
 	for {
 		n, err := conn.Read(buf)
