@@ -13,7 +13,7 @@ import (
 //	   <TLS>
 //
 // NO, BAD and BYE refuse. Inside TLS the server greets again.
-var _ = register(&Protocol{
+var acap = &Protocol{
 	Name:      "acap",
 	Family:    Mail,
 	Title:     "settings of mail programs (ACAP)",
@@ -28,7 +28,9 @@ var _ = register(&Protocol{
 		{"S: a1 OK", "the go-ahead: the next byte belongs to the TLS handshake"},
 	},
 	Note: "Inside TLS the server greets again by itself, with the mechanisms that it takes there: it is the beginning of the session.",
-})
+}
+
+var _ = register(acap)
 
 var (
 	// acapQuoted matches a quoted string, which may hold what looks like a capability.

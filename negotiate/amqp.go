@@ -13,7 +13,7 @@ import (
 //
 // Any other header refuses: it is that of a protocol that the server would take, and the server
 // closes the connection behind it. Inside TLS the client sends a header again.
-var _ = register(&Protocol{
+var amqp = &Protocol{
 	Name:     "amqp",
 	Family:   Chat,
 	Title:    "messages between programs (AMQP 1.0)",
@@ -26,9 +26,9 @@ var _ = register(&Protocol{
 		{"S: AMQP 2.1.0.0", "the go-ahead: the same eight bytes; any other header refuses"},
 	},
 	Note: "Few brokers take this header: most have TLS from the first byte alone, as amqps. " + amqpNote,
-})
+}
 
-var _ = register(&Protocol{
+var amqps = &Protocol{
 	Name:    "amqps",
 	Family:  Chat,
 	Title:   "AMQP in TLS from the first byte",
@@ -36,7 +36,9 @@ var _ = register(&Protocol{
 	Specs:   []string{"AMQP 1.0"},
 	Sibling: "amqp",
 	Note:    amqpNote,
-})
+}
+
+var _ = register(amqp, amqps)
 
 const amqpNote = "Inside TLS the client begins with the header of SASL or AMQP. What follows are frames, not lines."
 

@@ -13,13 +13,15 @@ import (
 // Auto recognises the server and does what it needs. Servers that speak first are
 // recognised from their greeting, the others from the port; nothing is sent until the
 // protocol is known.
-var auto = register(&Protocol{
+var auto = &Protocol{
 	Name:   "auto",
 	Family: General,
 	Title:  "whatever the greeting, or else the port, looks like",
 	Note: "Nothing is sent before the protocol is known. A server that speaks first is recognised from its greeting; " +
 		"one that says nothing, from the port that it has.",
-})
+}
+
+var _ = register(auto)
 
 // Set here, since it looks through the registry that auto is in.
 func init() { auto.resolve = (*Conn).recognise }

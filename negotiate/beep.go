@@ -46,7 +46,7 @@ import (
 // A reply may be an ERR, with <error/>, and may come in frames, all but the last with * in place
 // of the dot. <error/> in place of <proceed /> refuses as well: the channel is open, and nothing else.
 // Inside TLS both sides greet again.
-var _ = register(&Protocol{
+var beep = &Protocol{
 	Name:      "beep",
 	Family:    General,
 	Title:     "protocols that share a connection (BEEP)",
@@ -65,7 +65,9 @@ var _ = register(&Protocol{
 	},
 	Note: "Inside TLS both sides greet again, the server by itself, and numbers begin anew; what the server offered before no longer counts. " +
 		"BEEP has no port of its own, each protocol above it has: 601 for syslog (RFC 3195), 602 for XML-RPC, 603 for IDXP, 605 for SOAP.",
-})
+}
+
+var _ = register(beep)
 
 const (
 	beepTLS  = "http://iana.org/beep/TLS"

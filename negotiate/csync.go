@@ -16,7 +16,7 @@ import (
 //	   <TLS>
 //
 // NO, BAD and BYE refuse. Inside TLS the server sends its banner again, without STARTTLS.
-var _ = register(&Protocol{
+var csync = &Protocol{
 	Name:      "csync",
 	Family:    Mail,
 	Title:     "copies of mailboxes, between servers (Cyrus replication)",
@@ -34,7 +34,9 @@ var _ = register(&Protocol{
 		{"S: OK", "the go-ahead: the next byte belongs to the TLS handshake"},
 	},
 	Note: "Inside TLS the server sends its banner again by itself, with the mechanisms that it takes there: it is the beginning of the session.",
-})
+}
+
+var _ = register(csync)
 
 var (
 	// csyncBanner matches how a banner begins.

@@ -33,7 +33,7 @@ import (
 //
 // The go-ahead is both together. Inside TLS the session is open: capabilities are not exchanged
 // again.
-var _ = register(&Protocol{
+var diameter = &Protocol{
 	Name:     "diameter",
 	Family:   Directory,
 	Title:    "who may use a network, and for how much (Diameter)",
@@ -53,9 +53,9 @@ var _ = register(&Protocol{
 		"What follows are packets, not lines. Servers want a certificate of the client. " +
 		"In front of a tunnel the client exchanges them with the tunnel, which hands its own on. " +
 		"RFC 6733 advises against this way, since in the clear anybody can read and change what both sides are and can do: only TLS itself says who the server is.",
-})
+}
 
-var _ = register(&Protocol{
+var diameters = &Protocol{
 	Name:    "diameters",
 	Family:  Directory,
 	Title:   "Diameter in TLS from the first byte",
@@ -65,7 +65,9 @@ var _ = register(&Protocol{
 	Sibling: "diameter",
 	Note: "The client begins with Capabilities-Exchange-Request. What follows are packets, not lines. Servers want a certificate of the client. " +
 		"The port was printed as 5658 in RFC 6733, which is corrected in its errata.",
-})
+}
+
+var _ = register(diameter, diameters)
 
 const (
 	diameterCapabilities = 257        // Capabilities-Exchange

@@ -19,7 +19,7 @@ import (
 // to know who the client is; a plus sign, that nobody need say, comes on sockets of the machine's
 // own, which have no TLS. What comes behind the hyphen in the clear is the server's refusal, for which
 // it says another hyphen, or an injection.
-var _ = register(&Protocol{
+var doveadmProtocol = &Protocol{
 	Name:    "doveadm",
 	Family:  Mail,
 	Title:   "administration of Dovecot (doveadm)",
@@ -36,7 +36,9 @@ var _ = register(&Protocol{
 	},
 	Note: "Inside TLS the server is silent: the client logs in with PLAIN, and what the server says to commands comes in packets. " +
 		"Lines end in LF. A server without doveadm_password, or without a certificate, says a hyphen where the handshake is due, and closes.",
-})
+}
+
+var _ = register(doveadmProtocol)
 
 const doveadmSTARTTLS = 2 // the minor version that has it
 

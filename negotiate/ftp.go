@@ -15,7 +15,7 @@ import (
 //
 // Inside TLS the server is silent and the client logs in. Data connections are in the
 // clear until the client says PBSZ 0 and PROT P.
-var _ = register(&Protocol{
+var ftp = &Protocol{
 	Name:      "ftp",
 	Family:    Files,
 	Title:     "file transfer, the control connection",
@@ -36,9 +36,9 @@ var _ = register(&Protocol{
 		{"S: 234", "the go-ahead: the next byte belongs to the TLS handshake"},
 	},
 	Note: "Inside TLS the server is silent and waits for the login. " + ftpDataNote,
-})
+}
 
-var _ = register(&Protocol{
+var ftps = &Protocol{
 	Name:    "ftps",
 	Family:  Files,
 	Title:   "file transfer in TLS from the first byte, the control connection",
@@ -52,7 +52,9 @@ var _ = register(&Protocol{
 	Ends:    endsFTP,
 	Further: true,
 	Note:    greetsInside + " " + ftpDataNote,
-})
+}
+
+var _ = register(ftp, ftps)
 
 const ftpDataNote = "This is the control connection. Files and lists travel on others, which are in the clear " +
 	"until you say PBSZ 0 and PROT P. A tunnel says that itself, and carries them too."

@@ -31,7 +31,7 @@ import (
 //	S:
 //
 // What the server says inside TLS is its answer to OPTIONS, which it owes.
-var _ = register(&Protocol{
+var http = &Protocol{
 	Name:      "http",
 	Family:    Files,
 	Title:     "web",
@@ -46,9 +46,9 @@ var _ = register(&Protocol{
 	Inside:    insideHTTP,
 	Remarks:   httpRemarks,
 	Note:      httpNote,
-})
+}
 
-var _ = register(&Protocol{
+var https = &Protocol{
 	Name:    "https",
 	Family:  Files,
 	Title:   "web in TLS from the first byte",
@@ -59,9 +59,9 @@ var _ = register(&Protocol{
 	Sibling: "http",
 	Lines:   true,
 	Note:    "The client begins, with a request. It speaks HTTP/1.1: no other version is offered, since a pipe carries what is typed.",
-})
+}
 
-var _ = register(&Protocol{
+var ipp = &Protocol{
 	Name:     "ipp",
 	Family:   Remote,
 	Title:    "printing",
@@ -75,9 +75,9 @@ var _ = register(&Protocol{
 	Inside:   insideHTTP,
 	Remarks:  httpRemarks,
 	Note:     httpNote,
-})
+}
 
-var _ = register(&Protocol{
+var ipps = &Protocol{
 	Name:    "ipps",
 	Family:  Remote,
 	Title:   "printing in TLS from the first byte",
@@ -88,7 +88,9 @@ var _ = register(&Protocol{
 	Sibling: "ipp",
 	Lines:   true,
 	Note:    "The client begins, with a request: the server says nothing before.",
-})
+}
+
+var _ = register(http, https, ipp, ipps)
 
 var httpRemarks = []Remark{
 	{"C: OPTIONS", "a request that asks for nothing, so that nothing is said in the clear"},

@@ -28,7 +28,7 @@ import (
 //
 // What the server says inside TLS is its answer to OPTIONS, which it owes. Its content is in
 // chunks, where Encapsulated names opt-body.
-var _ = register(&Protocol{
+var icap = &Protocol{
 	Name:      "icap",
 	Family:    Files,
 	Title:     "checks of web content (ICAP)",
@@ -50,9 +50,9 @@ var _ = register(&Protocol{
 	},
 	Note: "The answer to OPTIONS is not part of the session, which begins behind it with the client's next request. " +
 		"The specification has this upgrade, and hardly a server does it: c-icap and the like have a port for TLS from the first byte.",
-})
+}
 
-var _ = register(&Protocol{
+var icaps = &Protocol{
 	Name:    "icaps",
 	Family:  Files,
 	Title:   "ICAP in TLS from the first byte",
@@ -61,7 +61,9 @@ var _ = register(&Protocol{
 	Sibling: "icap",
 	Lines:   true,
 	Note:    "The client begins, with a request: the server says nothing before. No port is registered for it: 11344 is the one that Squid and c-icap have made usual.",
-})
+}
+
+var _ = register(icap, icaps)
 
 // icapStatusLine matches a status line (RFC 3507, 4.3.3).
 var icapStatusLine = lazy(`^ICAP/1\.0 [1-5][0-9][0-9]( .*)?$`)

@@ -18,7 +18,7 @@ import (
 //	   <TLS>
 //
 // Inside TLS the server is silent and the client asks for CAPABILITY again.
-var _ = register(&Protocol{
+var imap = &Protocol{
 	Name:      "imap",
 	Family:    Mail,
 	Title:     "reading mail on the server",
@@ -38,9 +38,9 @@ var _ = register(&Protocol{
 		{"S: a2 OK", "the go-ahead: the next byte belongs to the TLS handshake"},
 	},
 	Note: "Inside TLS the server is silent: ask for CAPABILITY again, what it offered before no longer counts.",
-})
+}
 
-var _ = register(&Protocol{
+var imaps = &Protocol{
 	Name:    "imaps",
 	Family:  Mail,
 	Title:   "IMAP in TLS from the first byte",
@@ -51,7 +51,9 @@ var _ = register(&Protocol{
 	Sibling: "imap",
 	Lines:   true,
 	Note:    greetsInside,
-})
+}
+
+var _ = register(imap, imaps)
 
 // greetsLikeIMAP recognises the three greetings of RFC 9051, 7.1, but not those of
 // MUPDATE (RFC 3656), which are built alike.

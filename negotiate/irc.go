@@ -23,7 +23,7 @@ import (
 // CAP LS makes the server hold back the registration, and CAP END lets it go on: a client
 // that knows nothing of capabilities would wait for ever. NOTICE and PING may come at any
 // time before the go-ahead.
-var _ = register(&Protocol{
+var irc = &Protocol{
 	Name:      "irc",
 	Family:    Chat,
 	Title:     "chat",
@@ -47,9 +47,9 @@ var _ = register(&Protocol{
 	Note: "Inside TLS the server waits for NICK and USER. Say CAP LS 302 before them if you want capabilities. " +
 		"Few networks still offer this upgrade; most have a port for TLS from the first byte. " +
 		"A tunnel takes sts out of the server's capabilities: a client that takes the line for one in the clear would connect to another port.",
-})
+}
 
-var _ = register(&Protocol{
+var ircs = &Protocol{
 	Name:    "ircs",
 	Family:  Chat,
 	Title:   "chat in TLS from the first byte",
@@ -61,7 +61,9 @@ var _ = register(&Protocol{
 	Lines:   true,
 	Note:    "The client begins, with NICK and USER, and CAP LS 302 before them if it wants capabilities. Notices that the server sends meanwhile reach the user.",
 	Ends:    ircEnds,
-})
+}
+
+var _ = register(irc, ircs)
 
 // ircError matches the numerics of errors (RFC 2812, 5.2).
 var ircError = lazy(`^[45][0-9][0-9]$`)

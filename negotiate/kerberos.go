@@ -27,7 +27,7 @@ import (
 //	         ab … 1b …         e-text, if there is one
 //
 // Inside TLS the client asks for tickets, with a length before each message.
-var _ = register(&Protocol{
+var kerberos = &Protocol{
 	Name:    "kerberos",
 	Aliases: []string{"krb5"},
 	Family:  Directory,
@@ -43,7 +43,9 @@ var _ = register(&Protocol{
 	Note: "Inside TLS the server is silent: the client asks for tickets, with a length before each message. What follows are packets, not lines. " +
 		"Shishi's server does it; MIT's does not, and no other is known to. " +
 		"The certificate is checked for the name of the host; RFC 6251 has the realm in it too (id-krb5starttls-san), which is not looked at.",
-})
+}
+
+var _ = register(kerberos)
 
 const (
 	kerberosExtension = 1 << 31 // in place of a length

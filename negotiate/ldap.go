@@ -25,7 +25,7 @@ import (
 //
 // Inside TLS the server is silent. In place of an answer it may send a Notice of
 // Disconnection, an ExtendedResponse of its own accord with message ID 0 (4.4.1).
-var _ = register(&Protocol{
+var ldap = &Protocol{
 	Name:     "ldap",
 	Family:   Directory,
 	Title:    "directory, Active Directory included",
@@ -40,9 +40,9 @@ var _ = register(&Protocol{
 	},
 	Note: "Inside TLS the server is silent: what it told of itself before no longer counts. " + ldapNote +
 		" The global catalogue of Active Directory is the same on port 3268, and 3269 in TLS from the first byte.",
-})
+}
 
-var _ = register(&Protocol{
+var ldaps = &Protocol{
 	Name:    "ldaps",
 	Family:  Directory,
 	Title:   "LDAP in TLS from the first byte",
@@ -51,7 +51,9 @@ var _ = register(&Protocol{
 	Servers: []string{"OpenLDAP"},
 	Sibling: "ldap",
 	Note:    "The client speaks first. " + ldapNote,
-})
+}
+
+var _ = register(ldap, ldaps)
 
 const ldapNote = "What follows are messages in BER, not lines; what is not answered when the client unbinds never will be."
 

@@ -1,7 +1,7 @@
 package negotiate
 
 // LMTP (RFC 2033) is SMTP with LHLO in place of EHLO, and upgrades like it.
-var _ = register(&Protocol{
+var lmtp = &Protocol{
 	Name:      "lmtp",
 	Family:    Mail,
 	Title:     "mail delivery to a local store",
@@ -19,4 +19,6 @@ var _ = register(&Protocol{
 		{"S: 220 2.0.0", "the go-ahead: the next byte belongs to the TLS handshake"},
 	},
 	Note: "Inside TLS the server is silent: say LHLO again, what it offered before no longer counts.",
-})
+}
+
+var _ = register(lmtp)

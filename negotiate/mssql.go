@@ -35,7 +35,7 @@ import (
 // TLS 1.3 can't be carried: there the client is done before the server, whose session tickets
 // would come in packets that nobody expects any more, or not. Microsoft's clients offer 1.2 at
 // most here, and its servers take no more.
-var _ = register(&Protocol{
+var mssql = &Protocol{
 	Name:       "mssql",
 	Aliases:    []string{"tds"},
 	Family:     Database,
@@ -55,11 +55,11 @@ var _ = register(&Protocol{
 	},
 	Note: "Inside TLS the server is silent: the client logs in with LOGIN7. TLS is 1.2 at most, since the packets around the handshake " +
 		"end when the client is done, and in TLS 1.3 the server is not; tds8 has no packets around it. " + tdsNote,
-})
+}
 
 // SQL Server, TDS 8 (MS-TDS 3.2.5, "Sent Initial TLS Negotiation Packet"): TLS from the first byte,
 // and PRELOGIN inside. Servers and drivers call it strict encryption.
-var _ = register(&Protocol{
+var tds8 = &Protocol{
 	Name:    "tds8",
 	Family:  Database,
 	Title:   "Microsoft SQL Server in TLS from the first byte (strict), since 2022",
@@ -70,7 +70,9 @@ var _ = register(&Protocol{
 	Packet:  tdsPacket,
 	Lead:    leadTDS8,
 	Note:    "Inside TLS the server is silent: the client begins with PRELOGIN, as it would in the clear. " + tdsNote,
-})
+}
+
+var _ = register(mssql, tds8)
 
 const tdsNote = "What follows are packets, not lines, and each of the client's goes into a TLS record of its own, as the server wants it: " +
 	"for other clients there is the tunnel, which tells a client with encryption switched off that there is none."

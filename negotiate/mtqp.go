@@ -15,7 +15,7 @@ import (
 //
 // "+OK+" has lines behind it, up to a dot, "+OK" has none. "-TEMP", "-ERR" and "-BAD" refuse.
 // Inside TLS the server greets again.
-var _ = register(&Protocol{
+var mtqp = &Protocol{
 	Name:      "mtqp",
 	Family:    Mail,
 	Title:     "what became of messages (MTQP)",
@@ -33,7 +33,9 @@ var _ = register(&Protocol{
 		{"S: +OK ", "the go-ahead: the next byte belongs to the TLS handshake"},
 	},
 	Note: "Inside TLS the server greets again by itself, without STARTTLS: it is the beginning of the session.",
-})
+}
+
+var _ = register(mtqp)
 
 var (
 	// mtqpStatus matches a status response: what it says, and words of information.

@@ -18,7 +18,7 @@ import (
 //
 // "TLS MAYBE" comes from a node without a key of its own: it would be the client in the handshake,
 // and the master the server. Other answers are comments, and refuse.
-var _ = register(&Protocol{
+var munin = &Protocol{
 	Name:      "munin",
 	Family:    Remote,
 	Title:     "figures of machines (Munin)",
@@ -36,7 +36,9 @@ var _ = register(&Protocol{
 		{"S: TLS OK", "the go-ahead: the next byte belongs to the TLS handshake; TLS MAYBE refuses"},
 	},
 	Note: "Inside TLS the node is silent: it does not greet again. Lines end in LF. The node takes one command from each TLS record, and gets it so from tlsup. It ends the session without close_notify.",
-})
+}
+
+var _ = register(munin)
 
 var (
 	muninGreeting = lazy(`^# munin node at `)

@@ -15,7 +15,7 @@ import (
 //	   <TLS>
 //
 // NO, BAD and BYE refuse. Inside TLS the server sends its banner again, without STARTTLS.
-var _ = register(&Protocol{
+var mupdate = &Protocol{
 	Name:      "mupdate",
 	Family:    Mail,
 	Title:     "where mailboxes are, between servers (Cyrus MUPDATE)",
@@ -33,7 +33,9 @@ var _ = register(&Protocol{
 		{"S: a1 OK", "the go-ahead: the next byte belongs to the TLS handshake"},
 	},
 	Note: "Inside TLS the server sends its banner again by itself, with the mechanisms that it takes there: it is the beginning of the session.",
-})
+}
+
+var _ = register(mupdate)
 
 // mupdateBanner matches how a banner begins.
 var mupdateBanner = lazy(`^(?i:\* (AUTH[ \r\n]|OK MUPDATE "))`)

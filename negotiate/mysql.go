@@ -29,7 +29,7 @@ import (
 //	S: 170000 00 ff 1004 "Too many connections"
 //
 // Inside TLS the client logs in, in a packet with sequence number 2.
-var _ = register(&Protocol{
+var mysql = &Protocol{
 	Name:      "mysql",
 	Aliases:   []string{"mariadb"},
 	Family:    Database,
@@ -52,7 +52,9 @@ var _ = register(&Protocol{
 		"Behind COM_QUIT MariaDB closes without close_notify: the end of the input ends the session better. " +
 		"What follows are packets, not lines: for the mariadb client and others there is the tunnel, in which a client with TLS switched off " +
 		"is shown the handshake packet without CLIENT_SSL, and a client that asks for the server's RSA key is given one of the tunnel's own.",
-})
+}
+
+var _ = register(mysql)
 
 // Capabilities of server and client (MySQL, "Capabilities Flags").
 const (

@@ -22,7 +22,7 @@ import (
 //
 // Notices may come at any time. Inside TLS the client goes on, with its login or with more
 // capabilities.
-var _ = register(&Protocol{
+var mysqlx = &Protocol{
 	Name:      "mysqlx",
 	Family:    Database,
 	Title:     "MySQL database by the X Protocol",
@@ -36,7 +36,9 @@ var _ = register(&Protocol{
 		{"S: Ok", "the go-ahead; an Error refuses, with code 5001 where TLS is off"},
 	},
 	Note: "Inside TLS the server is silent: the client goes on with AuthenticateStart. What follows are messages, not lines.",
-})
+}
+
+var _ = register(mysqlx)
 
 // Types of a server's messages (Mysqlx::ServerMessages).
 const (

@@ -20,7 +20,7 @@ import (
 // The client says nothing in the clear: INFO is the go-ahead when it has "tls_required", or
 // "tls_available" from a server that takes both. Inside TLS the client says CONNECT. "-ERR" in
 // place of INFO refuses.
-var _ = register(&Protocol{
+var nats = &Protocol{
 	Name:      "nats",
 	Family:    Chat,
 	Title:     "messages between programs (NATS)",
@@ -39,7 +39,9 @@ var _ = register(&Protocol{
 		"With tls_verify in INFO the server wants a certificate of the client. " +
 		"A server with handshake_first wants TLS from the first byte, on the same port, and says INFO inside it: tls:// with the port is for that. " +
 		"A tunnel takes the addresses of the cluster's other servers out of each INFO: a client would go round it.",
-})
+}
+
+var _ = register(nats)
 
 // natsInfoLine matches INFO and the brace behind it. Names of operations have no case.
 var natsInfoLine = lazy(`^(?i:INFO)[ \t]+\{`)

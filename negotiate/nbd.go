@@ -20,7 +20,7 @@ import (
 //
 // An error has the highest bit of its type set, and may bring a text. Inside TLS the client
 // goes on with options; the server does not greet again, and the client's flags hold.
-var _ = register(&Protocol{
+var nbd = &Protocol{
 	Name:      "nbd",
 	Aliases:   []string{"nbds"},
 	Family:    Files,
@@ -41,7 +41,9 @@ var _ = register(&Protocol{
 	Note: "Inside TLS the server is silent and does not greet again: the client goes on with options. " +
 		"It has said that it knows fixed newstyle, and not that it does without the zeroes behind NBD_OPT_EXPORT_NAME. What follows are packets, not lines. " +
 		"A tunnel greets its client before that, and passes its flags on; its own NBD_OPT_STARTTLS is refused.",
-})
+}
+
+var _ = register(nbd)
 
 // Magic numbers of the NBD protocol.
 const (

@@ -24,7 +24,7 @@ import (
 // The verifier is the go-ahead, whatever became of the call: a server of another program, or
 // another version, says so behind it. MSG_DENIED in place of MSG_ACCEPTED refuses, and so
 // does a verifier without the word. Inside TLS the client calls what it likes.
-var _ = register(&Protocol{
+var nfs = &Protocol{
 	Name:       "nfs",
 	Aliases:    []string{"sunrpc"},
 	Family:     Files,
@@ -42,7 +42,9 @@ var _ = register(&Protocol{
 		"Servers of other RPC programs do the same upgrade, and are asked about NFS all the same: the answer to that does not matter. " +
 		"RFC 9289 wants TLS 1.3, and there is no session with less; it wants sunrpc agreed on too (ALPN), of which Linux's servers say nothing. " +
 		"The server may want a certificate of the client. In the clear anybody on the way can take the word out: with tlsup there is no session then.",
-})
+}
+
+var _ = register(nfs)
 
 const (
 	nfsTransaction = 0x746c7375

@@ -19,7 +19,7 @@ import (
 //	   <TLS>
 //
 // Inside TLS the server is silent and the client asks for CAPABILITIES again.
-var _ = register(&Protocol{
+var nntp = &Protocol{
 	Name:      "nntp",
 	Family:    Mail,
 	Title:     "news",
@@ -40,9 +40,9 @@ var _ = register(&Protocol{
 		{"S: 382", "the go-ahead: the next byte belongs to the TLS handshake"},
 	},
 	Note: "Inside TLS the server is silent: ask for CAPABILITIES again, what it offered before no longer counts.",
-})
+}
 
-var _ = register(&Protocol{
+var nntps = &Protocol{
 	Name:    "nntps",
 	Aliases: []string{"snews"},
 	Family:  Mail,
@@ -54,7 +54,9 @@ var _ = register(&Protocol{
 	Sibling: "nntp",
 	Lines:   true,
 	Note:    greetsInside,
-})
+}
+
+var _ = register(nntp, nntps)
 
 // greetsLikeNNTP recognises the two greetings that let a client in (RFC 3977, 5.1.1).
 func greetsLikeNNTP(b []byte) bool {

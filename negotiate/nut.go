@@ -13,7 +13,7 @@ import (
 //
 // "ERR" and a word in place of "OK" refuse. Inside TLS the server is silent and the
 // client says who it is.
-var _ = register(&Protocol{
+var nut = &Protocol{
 	Name:    "nut",
 	Family:  Remote,
 	Title:   "uninterruptible power supplies (Network UPS Tools)",
@@ -26,7 +26,9 @@ var _ = register(&Protocol{
 		{"S: OK STARTTLS", "the go-ahead: the next byte belongs to the TLS handshake; ERR refuses"},
 	},
 	Note: "Inside TLS the server is silent. Lines end in LF. upsd ends the session without close_notify.",
-})
+}
+
+var _ = register(nut)
 
 // nutHints say what to do about errors (RFC 9271, 4.3).
 func nutHints() map[string]string {

@@ -22,7 +22,7 @@ import (
 //
 // A server that knows no TLS opens the session in the clear in place of it. Inside TLS both
 // sides open the session.
-var _ = register(&Protocol{
+var pcep = &Protocol{
 	Name:      "pcep",
 	Aliases:   []string{"pceps"},
 	Family:    Remote,
@@ -36,7 +36,9 @@ var _ = register(&Protocol{
 		{"S: StartTLS", "the go-ahead, the same four bytes; PCErr refuses, and Open comes from a server without TLS"},
 	},
 	Note: "Inside TLS both sides send Open. What follows are packets, not lines.",
-})
+}
+
+var _ = register(pcep)
 
 const (
 	pcepStartTLS = "\x20\x0d\x00\x04"

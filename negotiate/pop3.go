@@ -18,7 +18,7 @@ import (
 //	   <TLS>
 //
 // Inside TLS the server is silent and the client asks for CAPA again.
-var _ = register(&Protocol{
+var pop3 = &Protocol{
 	Name:      "pop3",
 	Family:    Mail,
 	Title:     "fetching mail",
@@ -40,9 +40,9 @@ var _ = register(&Protocol{
 	},
 	Note: "Inside TLS the server is silent: ask for CAPA again, what it offered before no longer counts. " +
 		"A stamp in the greeting, as in <1896.697170952@mail.example.org>, stays good for APOP.",
-})
+}
 
-var _ = register(&Protocol{
+var pop3s = &Protocol{
 	Name:    "pop3s",
 	Family:  Mail,
 	Title:   "POP3 in TLS from the first byte",
@@ -53,7 +53,9 @@ var _ = register(&Protocol{
 	Sibling: "pop3",
 	Lines:   true,
 	Note:    greetsInside + " A stamp in it is good for APOP.",
-})
+}
+
+var _ = register(pop3, pop3s)
 
 // greetsLikePOP3 recognises a positive greeting; -ERR alone would say too little.
 func greetsLikePOP3(b []byte) bool {

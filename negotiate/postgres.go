@@ -22,7 +22,7 @@ import (
 //	S: 45 "sorry, too many clients already" 0a 00
 //
 // Inside TLS the client says who it is, with a StartupMessage.
-var _ = register(&Protocol{
+var postgres = &Protocol{
 	Name:     "postgres",
 	Aliases:  []string{"postgresql"},
 	Family:   Database,
@@ -40,9 +40,9 @@ var _ = register(&Protocol{
 		{"S: S", "the go-ahead, one byte; N refuses, an ErrorResponse too"},
 	},
 	Note: "Inside TLS the server is silent: the client begins with its StartupMessage. " + postgresNote,
-})
+}
 
-var _ = register(&Protocol{
+var postgresDirect = &Protocol{
 	Name:    "postgres-direct",
 	Aliases: []string{"postgresql-direct"},
 	Family:  Database,
@@ -54,7 +54,9 @@ var _ = register(&Protocol{
 	Lead:    leadPostgres,
 	Ends:    postgresEnds,
 	Note:    "The server insists on the ALPN protocol. The client begins with its StartupMessage. " + postgresNote,
-})
+}
+
+var _ = register(postgres, postgresDirect)
 
 const postgresNote = "What follows are packets, not lines. A tunnel answers its client's own requests for encryption with N, " +
 	"and takes SCRAM-SHA-256-PLUS out of the server's offer, which can't be had without TLS in the client."

@@ -16,7 +16,7 @@ import (
 //	   <TLS>
 //
 // Without 01 in the first byte the core refuses. Inside TLS the client says who it is.
-var _ = register(&Protocol{
+var quassel = &Protocol{
 	Name:    "quassel",
 	Family:  Chat,
 	Title:   "IRC through a core that stays (Quassel)",
@@ -32,7 +32,9 @@ var _ = register(&Protocol{
 	Note: "Inside TLS the core is silent: the client begins with ClientInit. What follows are packets, not lines. " +
 		"The certificate that Debian's core is installed with is its own, signed by nobody. The core ends the session without close_notify. " +
 		"A tunnel's client is asked for its probe, and told that there is no encryption, but compression if it wants that.",
-})
+}
+
+var _ = register(quassel)
 
 const (
 	quasselMagic       = 0x42b33f00

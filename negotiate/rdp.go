@@ -25,7 +25,7 @@ import (
 //	S: 03 00 0013
 //	   0e d0 0000 1234 00
 //	   03 00 0800 02000000      RDP_NEG_FAILURE: SSL_NOT_ALLOWED_BY_SERVER
-var _ = register(&Protocol{
+var rdp = &Protocol{
 	Name:     "rdp",
 	Family:   Remote,
 	Title:    "Windows desktops over the network (RDP)",
@@ -40,7 +40,9 @@ var _ = register(&Protocol{
 	},
 	Note: "Inside TLS the client begins: with MCS Connect-Initial if the server chose TLS, with CredSSP's TSRequest if it chose CredSSP, which -v shows. " +
 		"The answer to Connect-Initial repeats the protocols that the server was asked for. What follows are packets, not lines.",
-})
+}
+
+var _ = register(rdp)
 
 // Protocols that RDP_NEG_REQ asks for and RDP_NEG_RSP chooses.
 const (

@@ -21,7 +21,7 @@ import (
 //
 // Inside TLS the server says its capabilities again by itself. Strings may be quoted or
 // literals: {5} and a line end, then five bytes.
-var _ = register(&Protocol{
+var sieve = &Protocol{
 	Name:      "sieve",
 	Aliases:   []string{"managesieve"},
 	Family:    Mail,
@@ -43,7 +43,9 @@ var _ = register(&Protocol{
 	},
 	Note: "Inside TLS the server says its capabilities again, by itself, up to OK: they are the session's first lines. " +
 		"What it offered before no longer counts.",
-})
+}
+
+var _ = register(sieve)
 
 // sieveGreeting matches a line with one of the capabilities that servers have (RFC 5804, 1.7), or
 // with which they end the session (1.3): Dovecot complains so of what it did not expect.

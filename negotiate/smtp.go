@@ -18,7 +18,7 @@ import (
 //	   <TLS>
 //
 // Inside TLS the server is silent and the client says EHLO again.
-var smtp = register(&Protocol{
+var smtp = &Protocol{
 	Name:      "smtp",
 	Family:    Mail,
 	Title:     "mail between servers",
@@ -34,9 +34,9 @@ var smtp = register(&Protocol{
 	Upgrade:   upgradeSMTP("EHLO"),
 	Remarks:   smtpRemarks,
 	Note:      smtpNote,
-})
+}
 
-var _ = register(&Protocol{
+var submission = &Protocol{
 	Name:     "submission",
 	Family:   Mail,
 	Title:    "mail from a user's program to the first server",
@@ -50,9 +50,9 @@ var _ = register(&Protocol{
 	Upgrade:  upgradeSMTP("EHLO"),
 	Remarks:  smtpRemarks,
 	Note:     smtpNote,
-})
+}
 
-var _ = register(&Protocol{
+var smtps = &Protocol{
 	Name:    "smtps",
 	Aliases: []string{"submissions"},
 	Family:  Mail,
@@ -63,7 +63,9 @@ var _ = register(&Protocol{
 	Sibling: "submission",
 	Lines:   true,
 	Note:    greetsInside,
-})
+}
+
+var _ = register(smtp, submission, smtps)
 
 var smtpRemarks = []Remark{
 	{"S: 220", "the greeting, of one line or several; 554 or 421 refuses"},

@@ -13,7 +13,7 @@ import (
 //
 // "false" in place of "true" refuses, and "Error" in place of "TLS". Inside TLS the client
 // says "Hello".
-var _ = register(&Protocol{
+var syncplay = &Protocol{
 	Name:    "syncplay",
 	Family:  Chat,
 	Title:   "watching films together (Syncplay)",
@@ -30,7 +30,9 @@ var _ = register(&Protocol{
 	Note: "Inside TLS the server is silent until the client has said Hello, and tells then, again and again, where the film is. " +
 		"Syncplay's own client goes on in the clear when startTLS is refused; tlsup does not. " +
 		"In a tunnel that is what its client is told, and it goes on to the session.",
-})
+}
+
+var _ = register(syncplay)
 
 func upgradeSyncplay(c *Conn, _ *Options) error {
 	c.Step(Upgrade)

@@ -22,7 +22,7 @@ import (
 // A server may begin with DO, which WILL answers. DONT refuses. All other options are refused,
 // so that neither side believes in any when TLS starts, and are negotiated inside TLS. Behind
 // its FOLLOWS the client says nothing.
-var _ = register(&Protocol{
+var telnetProtocol = &Protocol{
 	Name:      "telnet",
 	Family:    Remote,
 	Title:     "terminals over the network (Telnet)",
@@ -40,9 +40,9 @@ var _ = register(&Protocol{
 		{"S: IAC SB START_TLS FOLLOWS", "the go-ahead"},
 	},
 	Note: "Inside TLS both negotiate all options anew, the server without being asked: " + telnetNote,
-})
+}
 
-var _ = register(&Protocol{
+var telnets = &Protocol{
 	Name:    "telnets",
 	Family:  Remote,
 	Title:   "Telnet in TLS from the first byte",
@@ -50,7 +50,9 @@ var _ = register(&Protocol{
 	Specs:   []string{"RFC 854"},
 	Sibling: "telnet",
 	Note:    "The server negotiates its options without being asked: " + telnetNote,
-})
+}
+
+var _ = register(telnetProtocol, telnets)
 
 const telnetNote = "its commands reach the user as they come, three bytes from ff on, and a server that is not answered goes on without them. Lines end in CRLF."
 

@@ -30,7 +30,7 @@ import (
 //	S: 00000001 00000012 "No valid sub-type."
 //
 // Before version 3.7 the server settles the type, and VeNCrypt is none of those.
-var _ = register(&Protocol{
+var vnc = &Protocol{
 	Name:      "vnc",
 	Aliases:   []string{"rfb"},
 	Family:    Remote,
@@ -58,7 +58,9 @@ var _ = register(&Protocol{
 		"TLSNone, TLSVnc and TLSPlain are refused: the server has no certificate there, so that anybody on the way can pose as it. " +
 		"TigerVNC takes a connection that ends before the login for a failed one, and after some refuses an address for a while. What follows are packets, not lines. " +
 		"A tunnel leads viewers of RFB 3.3, 3.7 and 3.8 on with None or VNC authentication; with --user and a password it logs in to X509Plain by itself.",
-})
+}
+
+var _ = register(vnc)
 
 const (
 	vncVeNCrypt = 19 // a security type

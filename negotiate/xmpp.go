@@ -24,7 +24,7 @@ import (
 //
 // Between servers the namespace is jabber:server, and the stream may say from whom it
 // comes. Inside TLS the client opens a new stream.
-var _ = register(&Protocol{
+var xmpp = &Protocol{
 	Name:      "xmpp",
 	Aliases:   []string{"xmpp-client"},
 	Family:    Chat,
@@ -40,9 +40,9 @@ var _ = register(&Protocol{
 	Upgrade:   upgradeXMPP(xmppClient),
 	Remarks:   xmppRemarks,
 	Note:      xmppNote,
-})
+}
 
-var _ = register(&Protocol{
+var xmppServerProtocol = &Protocol{
 	Name:      "xmpp-server",
 	Family:    Chat,
 	Title:     "chat (Jabber) between servers",
@@ -58,9 +58,9 @@ var _ = register(&Protocol{
 	Upgrade:   upgradeXMPP(xmppServer),
 	Remarks:   xmppRemarks,
 	Note:      xmppNote,
-})
+}
 
-var _ = register(&Protocol{
+var xmpps = &Protocol{
 	Name:    "xmpps",
 	Aliases: []string{"xmpps-client"},
 	Family:  Chat,
@@ -73,9 +73,9 @@ var _ = register(&Protocol{
 	Sibling: "xmpp",
 	Names:   ServiceDomain,
 	Note:    "The client begins, with the header of a stream. " + xmppDomainNote,
-})
+}
 
-var _ = register(&Protocol{
+var xmppsServer = &Protocol{
 	Name:    "xmpps-server",
 	Family:  Chat,
 	Title:   "chat (Jabber) between servers in TLS from the first byte",
@@ -87,7 +87,9 @@ var _ = register(&Protocol{
 	Sibling: "xmpp-server",
 	Names:   ServiceDomain,
 	Note:    "The client begins, with the header of a stream. " + xmppDomainNote,
-})
+}
+
+var _ = register(xmpp, xmppServerProtocol, xmpps, xmppsServer)
 
 var xmppRemarks = []Remark{
 	{"C: <?xml", "to: the domain, --starttls-name, else the target's name; between servers from: --starttls-from"},
