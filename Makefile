@@ -14,9 +14,12 @@ GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 .PHONY: build test fuzz lint vuln cross bench check servers clean
 
-# Without the documents that the command-line library could write: they cost 2 ms at each start.
+# Without what is not needed and would cost at each start: the documents that the command-line library
+# could write, and HTTP/2, in which nothing is fetched. internal/bench builds with the same.
+TAGS = urfave_cli_no_docs,nethttpomithttp2
+
 build:
-	CGO_ENABLED=0 $(GO) build -trimpath -tags urfave_cli_no_docs .
+	CGO_ENABLED=0 $(GO) build -trimpath -tags $(TAGS) .
 
 # The race detector needs a C compiler on most systems; "go list" fails where it can't be had.
 test:
@@ -74,7 +77,7 @@ cross:
 	for target in $(TARGETS); do \
 		echo "$$target"; \
 		export CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/}; \
-		$(GO) build -o /dev/null . || exit 1; \
+		$(GO) build -tags $(TAGS) -o /dev/null . || exit 1; \
 		case " $(VET) " in *" $$GOOS "*) ;; *) continue;; esac; \
 		case "$$vetted" in *" $$GOOS "*) continue;; esac; \
 		$(GO) vet ./... || exit 1; \

@@ -39,6 +39,17 @@ func walls(ms ...int) []sample {
 	return all
 }
 
+// TestBuildTags measures the program that "make" builds.
+func TestBuildTags(t *testing.T) {
+	makefile, err := os.ReadFile("../../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(makefile, []byte("\nTAGS = "+buildTags+"\n")) {
+		t.Errorf("the Makefile has other tags than %s", buildTags)
+	}
+}
+
 func TestMedian(t *testing.T) {
 	for _, test := range []struct {
 		samples []sample

@@ -105,9 +105,12 @@ func version(ctx context.Context, name, arg string) (text string, ok bool) {
 	return "", true
 }
 
-// buildSubject builds tlsup from this module, as it is released: without cgo.
+// buildTags are the Makefile's.
+const buildTags = "urfave_cli_no_docs,nethttpomithttp2"
+
+// buildSubject builds tlsup from this module, as it is released: with what "make" sets.
 func buildSubject(ctx context.Context, path string) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", path, "tlsup")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", buildTags, "-o", path, "tlsup")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	cmd.Stderr = os.Stderr
 	return cmd.Run()
