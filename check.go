@@ -37,7 +37,7 @@ func checkFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "verbose", Aliases: []string{"v", "V"}, Usage: "print the cleartext exchange to standard error; one target at a time"},
 		traceFlag(),
 	}
-	for _, f := range slices.Concat(upgradeFlags(), wayFlags(), trustFlags()) {
+	for _, f := range named(slices.Concat(upgradeFlags(), wayFlags(), trustFlags())) {
 		if name := f.Names()[0]; name != "raw" && name != "idle-timeout" { // of a session
 			flags = append(flags, f)
 		}

@@ -12,8 +12,16 @@ type namedFlag struct {
 // Names are the option's names, without dashes.
 func (f namedFlag) Names() []string { return f.names }
 
-// named gives the options that are asked for by name their names once. Lists stay as they are: the
-// library has more to do with them.
+// A namedList is the same of a list, which the library asks for more than that interface has.
+type namedList struct {
+	*cli.StringSliceFlag
+	names []string
+}
+
+// Names are the option's names, without dashes.
+func (f namedList) Names() []string { return f.names }
+
+// named gives options their names once.
 func named(flags []cli.Flag) []cli.Flag {
 	for i, f := range flags {
 		switch f := f.(type) {
@@ -25,6 +33,8 @@ func named(flags []cli.Flag) []cli.Flag {
 			flags[i] = namedFlag{f, append([]string{f.Name}, f.Aliases...)}
 		case *cli.GenericFlag:
 			flags[i] = namedFlag{f, append([]string{f.Name}, f.Aliases...)}
+		case *cli.StringSliceFlag:
+			flags[i] = namedList{f, append([]string{f.Name}, f.Aliases...)}
 		}
 	}
 	return flags

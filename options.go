@@ -181,23 +181,25 @@ var notEmpty = []string{
 
 // checkConflicts refuses contradictions before anything is opened.
 func checkConflicts(c *cli.Context) error {
+	names := c.FlagNames() // IsSet walks all options at each call
+	isSet := func(name string) bool { return slices.Contains(names, name) }
 	for _, pair := range conflicts {
-		if c.IsSet(pair[0]) && c.IsSet(pair[1]) {
+		if isSet(pair[0]) && isSet(pair[1]) {
 			return usagef("options --%s and --%s exclude each other", pair[0], pair[1])
 		}
 	}
-	for _, name := range idleWithRaw() {
-		if c.Bool("raw") && c.IsSet(name) {
-			return usagef("option --%s can't be used with --raw: the TLS session is another program's", name)
+	if c.Bool("raw") {
+		if at := slices.IndexFunc(idleWithRaw(), isSet); at >= 0 {
+			return usagef("option --%s can't be used with --raw: the TLS session is another program's", idleWithRaw()[at])
 		}
 	}
 	for _, pair := range needs {
-		if c.IsSet(pair[0]) && !c.IsSet(pair[1]) {
+		if isSet(pair[0]) && !isSet(pair[1]) {
 			return usagef("option --%s needs --%s", pair[0], pair[1])
 		}
 	}
 	for _, name := range notEmpty {
-		if c.IsSet(name) && c.String(name) == "" {
+		if isSet(name) && c.String(name) == "" {
 			return usagef("option --%s needs a value that is not empty", name)
 		}
 	}
