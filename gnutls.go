@@ -240,7 +240,7 @@ func (g *gnutlsRun) manual(ctx context.Context, start <-chan struct{}, armed cha
 // pipe joins standard input and output to a session that is to come.
 func (g *gnutlsRun) pipe() *pipe.Pipe {
 	p := &pipe.Pipe{
-		In: input(g.stdin), Out: g.stdout,
+		In: inputFrom(g.stdin), Out: outputTo(g.stdout),
 		Terminal: isTerminal(g.stdin),
 		CRLF:     g.line.Has("crlf"),
 		Quiet:    500 * time.Millisecond,

@@ -128,7 +128,7 @@ func (s *session) run(ctx context.Context, command *exec.Cmd) error {
 			start = s.ucspi.order(start)
 		}
 	} else {
-		s.pipe.In = input(s.stdin)
+		s.pipe.In, s.pipe.Out = inputFrom(s.stdin), outputTo(s.stdout)
 		go watchOutput(s.stdout, func() { cancel(pipe.ErrOutputClosed) })
 	}
 	stopProgress := s.startProgress()

@@ -40,7 +40,7 @@ func newStdio(stdin, stdout *os.File) (*stdio, error) {
 		return nil, err
 	}
 	go func() {
-		io.Copy(w, input(stdin))
+		io.Copy(w, inputFrom(stdin))
 		w.Close()
 	}()
 	return &stdio{in: r, out: stdout}, nil

@@ -135,6 +135,9 @@ func (c *clearConn) Bare() net.Conn {
 	return c.Conn
 }
 
+// WritesTo returns what is written to.
+func (c *clearConn) WritesTo() net.Conn { return c.Conn }
+
 // CloseWrite tells the client that the server has ended.
 func (c *clearConn) CloseWrite() error {
 	return c.Conn.(interface{ CloseWrite() error }).CloseWrite()

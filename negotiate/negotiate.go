@@ -349,6 +349,14 @@ func (u *Upgraded) Write(p []byte) (int, error) {
 	return u.Conn.Write(p)
 }
 
+// WritesTo returns the connection that Write passes on to, nil as long as it is guarded.
+func (u *Upgraded) WritesTo() net.Conn {
+	if !u.guard.started {
+		return nil
+	}
+	return u.Conn
+}
+
 // CloseWrite shuts down the writing side of the connection where it has one.
 func (u *Upgraded) CloseWrite() error {
 	if c, ok := u.Conn.(interface{ CloseWrite() error }); ok {
@@ -403,6 +411,9 @@ func (c *prefixConn) Bare() net.Conn {
 	}
 	return c.Conn
 }
+
+// WritesTo returns what is written to.
+func (c *prefixConn) WritesTo() net.Conn { return c.Conn }
 
 func (c *prefixConn) CloseWrite() error {
 	return c.Conn.(interface{ CloseWrite() error }).CloseWrite()

@@ -8,6 +8,8 @@ import (
 	"net"
 	"os"
 	"syscall"
+
+	"tlsup/internal/direct"
 )
 
 // An idleReader reads from a connection of the system's, without a buffer while it waits.
@@ -45,12 +47,7 @@ func newIdleReader(conn net.Conn) *idleReader {
 // readNow is called when something may have come, and tells whether it has.
 func (r *idleReader) readNow(fd uintptr) bool {
 	r.b = takeBuffer(int(r.next))
-	for {
-		r.n, r.err = syscall.Read(int(fd), r.b.b)
-		if r.err != syscall.EINTR {
-			break
-		}
-	}
+	r.n, r.err = direct.Read(fd, r.b.b)
 	if r.err != syscall.EAGAIN {
 		return true
 	}
