@@ -56,7 +56,7 @@ func TestSortArguments(t *testing.T) {
 		{"tunnel 0 host -v -- true -v", "tunnel -v -- 0 host", "true -v"},
 		{"tunnel -- 0 host -- true", "tunnel -- 0 host", "true"},
 	} {
-		sorted, command, err := sortArguments(new(program).app(), strings.Fields(c.args))
+		sorted, command, err := sortArguments(new(program).app(nil), strings.Fields(c.args))
 		got := strings.Join(command, " ")
 		if command == nil {
 			got = "none"
@@ -70,7 +70,7 @@ func TestSortArguments(t *testing.T) {
 // planOf returns what a command line asks for.
 func planOf(args ...string) (*plan, error) {
 	p := new(program)
-	app := p.app()
+	app := p.app(nil)
 	var pl *plan
 	app.Action = func(c *cli.Context) (err error) {
 		pl, err = p.plan(c)
@@ -143,7 +143,7 @@ func FuzzArguments(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		args := strings.Split(text, "\n")
 		given := slices.Clone(args)
-		app := new(program).app()
+		app := new(program).app(nil)
 		sorted, command, err := sortArguments(app, args)
 		if !slices.Equal(args, given) {
 			t.Fatalf("%q was changed", given)

@@ -26,7 +26,7 @@ func tunnelPlanOf(args []string) (*tunnelPlan, error) {
 	inProcess.Lock()
 	defer inProcess.Unlock()
 	p := &program{message: message{io.Discard}}
-	app := p.app()
+	app := p.app(nil)
 	var pl *tunnelPlan
 	app.Command("tunnel").Action = func(c *cli.Context) (err error) {
 		if err := checkConflicts(c); err != nil {

@@ -129,7 +129,7 @@ func dashed(f cli.Flag) []string {
 
 // programFlags are the options of the program and of its subcommands.
 func programFlags() []cli.Flag {
-	app := new(program).app()
+	app := new(program).app(nil)
 	flags := append(slices.Clone(app.Flags), cli.HelpFlag)
 	for _, command := range app.Commands {
 		flags = append(flags, command.Flags...)
@@ -201,7 +201,7 @@ func TestDocCommands(t *testing.T) {
 					continue
 				}
 				read++
-				if _, _, err := sortArguments(new(program).app(), command[1:]); err != nil {
+				if _, _, err := sortArguments(new(program).app(nil), command[1:]); err != nil {
 					t.Errorf("%s: %s: %v", file, line, err)
 				}
 			}
@@ -210,7 +210,7 @@ func TestDocCommands(t *testing.T) {
 			t.Errorf("%s has no example", file)
 		}
 	}
-	for _, command := range new(program).app().Commands {
+	for _, command := range new(program).app(nil).Commands {
 		for _, file := range []string{manualFile, readmeFile} {
 			if text := strings.ReplaceAll(readDoc(t, file), ".Cm ", "tlsup "); !strings.Contains(text, "tlsup "+command.Name) {
 				t.Errorf("%s does not have the command %s", file, command.Name)
