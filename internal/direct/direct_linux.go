@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"sync"
 	"syscall"
 	"unsafe"
 )
@@ -70,60 +71,55 @@ func (r *reader) Read(p []byte) (int, error) {
 	return r.n, nil
 }
 
-// A Writer writes to a connection or a pipe what is short, one goroutine at a time.
+// A Writer writes to a connection or a pipe what is short.
 type Writer struct {
 	raw   syscall.RawConn
 	usual io.Writer
-	fault func(error) error
-	try   func(fd uintptr) bool // (*Writer).write
-
-	p   []byte // what write has to write, n bytes of which it has
-	n   int
-	err error
 }
 
-// ToConn returns a Writer to the system's connections, nil for others. Its errors are those of the
-// connection's Write, which writes what is not short.
-func ToConn(conn net.Conn) *Writer {
+// ToConn returns a Writer to the system's connections, and whether conn is one. Its errors are those of
+// the connection's Write, which writes what is not short.
+func ToConn(conn net.Conn) (Writer, bool) {
 	switch c := conn.(type) {
 	case *net.TCPConn:
-		return newWriter(c, conn, connFault(conn))
+		return newWriter(c, c)
 	case *net.UnixConn:
-		return newWriter(c, conn, connFault(conn))
+		return newWriter(c, c)
 	}
-	return nil
-}
-
-func connFault(conn net.Conn) func(error) error {
-	return func(err error) error {
-		local := conn.LocalAddr()
-		return &net.OpError{Op: "write", Net: local.Network(), Source: local, Addr: conn.RemoteAddr(), Err: os.NewSyscallError("write", err)}
-	}
+	return Writer{}, false
 }
 
 // ToPipe returns a Writer to a pipe that was opened with O_NONBLOCK. What is not short is written to
 // usual, the same pipe: one that blocks needs fewer calls.
 func ToPipe(pipe, usual *os.File) io.Writer {
-	w := newWriter(pipe, usual, func(err error) error {
-		return &fs.PathError{Op: "write", Path: usual.Name(), Err: err}
-	})
-	if w == nil {
-		return usual
+	if w, ok := newWriter(pipe, usual); ok {
+		return w
 	}
-	return w
+	return usual
 }
 
-func newWriter(to syscall.Conn, usual io.Writer, fault func(error) error) *Writer {
+func newWriter(to syscall.Conn, usual io.Writer) (Writer, bool) {
 	raw, err := to.SyscallConn()
-	if err != nil {
-		return nil
-	}
-	w := &Writer{raw: raw, usual: usual, fault: fault}
+	return Writer{raw, usual}, err == nil
+}
+
+// A writing is a Write that is under way.
+type writing struct {
+	try func(fd uintptr) bool // (*writing).write
+
+	p   []byte // n bytes of which are written
+	n   int
+	err error
+}
+
+// writings are shared: a connection that is idle has none.
+var writings = sync.Pool{New: func() any {
+	w := new(writing)
 	w.try = w.write
 	return w
-}
+}}
 
-func (w *Writer) write(fd uintptr) bool {
+func (w *writing) write(fd uintptr) bool {
 	for w.n < len(w.p) {
 		n, err := call(syscall.SYS_WRITE, fd, w.p[w.n:])
 		if err == syscall.EAGAIN {
@@ -138,19 +134,31 @@ func (w *Writer) write(fd uintptr) bool {
 	return true
 }
 
-func (w *Writer) Write(p []byte) (int, error) {
+func (w Writer) Write(p []byte) (int, error) {
 	if len(p) > Short {
 		return w.usual.Write(p)
 	}
-	w.p, w.n, w.err = p, 0, nil
-	err := w.raw.Write(w.try)
-	w.p = nil
+	now := writings.Get().(*writing)
+	now.p = p
+	err := w.raw.Write(now.try)
+	n, fault := now.n, now.err
+	now.p, now.n, now.err = nil, 0, nil
+	writings.Put(now)
 	switch {
 	case err != nil: // it was closed, or a deadline has passed: the usual Write has the words
-		n, err := w.usual.Write(p[w.n:])
-		return w.n + n, err
-	case w.err != nil:
-		return w.n, w.fault(w.err)
+		rest, err := w.usual.Write(p[n:])
+		return n + rest, err
+	case fault != nil:
+		return n, w.fault(fault)
 	}
-	return w.n, nil
+	return n, nil
+}
+
+// fault is the error that the usual Write has for one of the system's.
+func (w Writer) fault(err error) error {
+	if conn, ok := w.usual.(net.Conn); ok {
+		local := conn.LocalAddr()
+		return &net.OpError{Op: "write", Net: local.Network(), Source: local, Addr: conn.RemoteAddr(), Err: os.NewSyscallError("write", err)}
+	}
+	return &fs.PathError{Op: "write", Path: w.usual.(*os.File).Name(), Err: err}
 }

@@ -78,7 +78,7 @@ func TestInOrder(t *testing.T) {
 		close func() error
 	}{
 		"pipe":       {ToPipe(w, usual), Reader(r), func() error { return errors.Join(w.Close(), usual.Close()) }},
-		"connection": {ToConn(near), far, near.CloseWrite},
+		"connection": {toConn(t, near), far, near.CloseWrite},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -185,7 +185,7 @@ func TestConnFaults(t *testing.T) {
 			near, far := tcpPair(t)
 			var w io.Writer = near
 			if i == 1 {
-				w = ToConn(near)
+				w = toConn(t, near)
 			}
 			test.fault(near, far)
 			n, err := w.Write([]byte("x"))
@@ -198,9 +198,18 @@ func TestConnFaults(t *testing.T) {
 			t.Errorf("%s: %#v, of the connection itself %#v", test.name, errs[1], errs[0])
 		}
 	}
-	if w := ToConn(struct{ net.Conn }{}); w != nil {
+	if _, ok := ToConn(struct{ net.Conn }{}); ok {
 		t.Error("a connection that is not the system's is written to directly")
 	}
+}
+
+func toConn(t *testing.T, conn net.Conn) Writer {
+	t.Helper()
+	w, ok := ToConn(conn)
+	if !ok {
+		t.Fatal("a connection of the system's is not written to directly")
+	}
+	return w
 }
 
 // waitReset waits until the peer's reset has arrived, and leaves it to be met.

@@ -11,7 +11,8 @@ import (
 // what Write passes on to as it is from now on, nil as long as it does not.
 type Sender struct {
 	conn   net.Conn
-	direct *direct.Writer // nil as long as there is none
+	direct direct.Writer // if known
+	known  bool
 }
 
 // NewSender returns a Sender to conn.
@@ -19,10 +20,10 @@ func NewSender(conn net.Conn) *Sender { return &Sender{conn: conn} }
 
 // Write writes p at once. Errors are those of the connection's Write.
 func (s *Sender) Write(p []byte) (int, error) {
-	if s.direct == nil {
-		s.direct = direct.ToConn(writesTo(s.conn))
+	if !s.known {
+		s.direct, s.known = direct.ToConn(writesTo(s.conn))
 	}
-	if s.direct == nil {
+	if !s.known {
 		return s.conn.Write(p)
 	}
 	return s.direct.Write(p)

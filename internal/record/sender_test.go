@@ -36,8 +36,8 @@ func TestSenderKeepsGuards(t *testing.T) {
 	outer := &guarded{Conn: &guarded{Conn: a}, guarded: refused}
 	s := NewSender(outer)
 	for range 2 {
-		if _, err := s.Write([]byte("x")); err != refused || s.direct != nil {
-			t.Fatal(err, s.direct)
+		if _, err := s.Write([]byte("x")); err != refused || s.known {
+			t.Fatal(err, s.known)
 		}
 	}
 	outer.guarded = nil
