@@ -31,7 +31,7 @@ func outputTo(stdout *os.File) io.Writer {
 	if again == nil {
 		return stdout
 	}
-	return direct.ToPipe(again, stdout)
+	return direct.Pipe(again, stdout)
 }
 
 // reopen opens a pipe once more, to be used without blocking: whoever else has it open does not see that.

@@ -101,7 +101,7 @@ func (c *connection) join(idle time.Duration, ended func(error)) {
 		if splice {
 			go w.splice()
 		} else {
-			w.from, w.to = record.NewReceiver(w.src), record.NewSender(w.dst)
+			w.from = record.NewReceiver(w.src)
 			go w.carry()
 		}
 	}

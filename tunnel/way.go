@@ -16,7 +16,6 @@ type way struct {
 	c        *connection
 	dst, src net.Conn
 	from     *record.Receiver // of src
-	to       *record.Sender   // to dst
 	count    *tally           // of its bytes
 	ended    func(writing bool, err error) error
 	finish   func(error) // told what ended made of the end
@@ -66,7 +65,7 @@ func (w *way) copy() (rests bool) {
 		if len(data) > 0 {
 			w.moving = true
 			w.c.move()
-			if _, err := w.to.Write(data); err != nil {
+			if _, err := record.Send(w.dst, data); err != nil {
 				w.end(true, err)
 				return false
 			}

@@ -71,48 +71,83 @@ func (r *reader) Read(p []byte) (int, error) {
 	return r.n, nil
 }
 
-// A Writer writes to a connection or a pipe what is short.
-type Writer struct {
-	raw   syscall.RawConn
-	usual io.Writer
-}
-
-// ToConn returns a Writer to the system's connections, and whether conn is one. Its errors are those of
-// the connection's Write, which writes what is not short.
-func ToConn(conn net.Conn) (Writer, bool) {
+// Write writes p to a connection as its own Write does, with the same errors: directly if the connection
+// is the system's and p is short.
+func Write(conn net.Conn, p []byte) (int, error) {
+	if len(p) > Short {
+		return conn.Write(p)
+	}
+	var raw syscall.RawConn
+	var err error
 	switch c := conn.(type) {
 	case *net.TCPConn:
-		return newWriter(c, c)
+		raw, err = c.SyscallConn()
 	case *net.UnixConn:
-		return newWriter(c, c)
+		raw, err = c.SyscallConn()
+	default:
+		return conn.Write(p)
 	}
-	return Writer{}, false
-}
-
-// ToPipe returns a Writer to a pipe that was opened with O_NONBLOCK. What is not short is written to
-// usual, the same pipe: one that blocks needs fewer calls.
-func ToPipe(pipe, usual *os.File) io.Writer {
-	if w, ok := newWriter(pipe, usual); ok {
-		return w
+	if err != nil {
+		return conn.Write(p)
 	}
-	return usual
+	n, err := write(raw, conn, p)
+	if errno, ok := err.(syscall.Errno); ok {
+		local := conn.LocalAddr()
+		err = &net.OpError{Op: "write", Net: local.Network(), Source: local, Addr: conn.RemoteAddr(), Err: os.NewSyscallError("write", errno)}
+	}
+	return n, err
 }
 
-func newWriter(to syscall.Conn, usual io.Writer) (Writer, bool) {
-	raw, err := to.SyscallConn()
-	return Writer{raw, usual}, err == nil
+type pipe struct {
+	usual *os.File
+	raw   syscall.RawConn
 }
 
-// A writing is a Write that is under way.
+// Pipe returns what to write to a pipe with that was opened with O_NONBLOCK. What is not short is written
+// to usual, the same pipe: one that blocks needs fewer calls.
+func Pipe(file, usual *os.File) io.Writer {
+	raw, err := file.SyscallConn()
+	if err != nil {
+		return usual
+	}
+	return &pipe{usual, raw}
+}
+
+func (w *pipe) Write(p []byte) (int, error) {
+	if len(p) > Short {
+		return w.usual.Write(p)
+	}
+	n, err := write(w.raw, w.usual, p)
+	if errno, ok := err.(syscall.Errno); ok {
+		err = &fs.PathError{Op: "write", Path: w.usual.Name(), Err: errno}
+	}
+	return n, err
+}
+
+// write writes p to what raw is of. An error is a syscall.Errno, or one of usual: it was closed or a
+// deadline has passed, and its Write has the words.
+func write(raw syscall.RawConn, usual io.Writer, p []byte) (int, error) {
+	w := writings.Get().(*writing)
+	w.p, w.n, w.err = p, 0, nil
+	failed := raw.Write(w.try)
+	n, err := w.n, w.err
+	w.p = nil
+	writings.Put(w)
+	if failed != nil {
+		m, err := usual.Write(p[n:])
+		return n + m, err
+	}
+	return n, err
+}
+
+// A writing is the state of a write. Connections share them: idle ones should hold nothing.
 type writing struct {
-	try func(fd uintptr) bool // (*writing).write
-
-	p   []byte // n bytes of which are written
-	n   int
+	p   []byte
+	n   int // of p, written
 	err error
+	try func(fd uintptr) bool // (*writing).write
 }
 
-// writings are shared: a connection that is idle has none.
 var writings = sync.Pool{New: func() any {
 	w := new(writing)
 	w.try = w.write
@@ -132,33 +167,4 @@ func (w *writing) write(fd uintptr) bool {
 		w.n += n
 	}
 	return true
-}
-
-func (w Writer) Write(p []byte) (int, error) {
-	if len(p) > Short {
-		return w.usual.Write(p)
-	}
-	now := writings.Get().(*writing)
-	now.p = p
-	err := w.raw.Write(now.try)
-	n, fault := now.n, now.err
-	now.p, now.n, now.err = nil, 0, nil
-	writings.Put(now)
-	switch {
-	case err != nil: // it was closed, or a deadline has passed: the usual Write has the words
-		rest, err := w.usual.Write(p[n:])
-		return n + rest, err
-	case fault != nil:
-		return n, w.fault(fault)
-	}
-	return n, nil
-}
-
-// fault is the error that the usual Write has for one of the system's.
-func (w Writer) fault(err error) error {
-	if conn, ok := w.usual.(net.Conn); ok {
-		local := conn.LocalAddr()
-		return &net.OpError{Op: "write", Net: local.Network(), Source: local, Addr: conn.RemoteAddr(), Err: os.NewSyscallError("write", err)}
-	}
-	return &fs.PathError{Op: "write", Path: w.usual.(*os.File).Name(), Err: err}
 }

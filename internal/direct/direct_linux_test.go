@@ -33,6 +33,10 @@ func pipePair(t *testing.T) (r, w, usual *os.File) {
 	return r, w, usual
 }
 
+type direct struct{ net.Conn }
+
+func (d direct) Write(p []byte) (int, error) { return Write(d.Conn, p) }
+
 // tcpPair returns two ends of a connection.
 func tcpPair(t *testing.T) (a, b *net.TCPConn) {
 	t.Helper()
@@ -77,8 +81,8 @@ func TestInOrder(t *testing.T) {
 		r     io.Reader
 		close func() error
 	}{
-		"pipe":       {ToPipe(w, usual), Reader(r), func() error { return errors.Join(w.Close(), usual.Close()) }},
-		"connection": {toConn(t, near), far, near.CloseWrite},
+		"pipe":       {Pipe(w, usual), Reader(r), func() error { return errors.Join(w.Close(), usual.Close()) }},
+		"connection": {direct{near}, far, near.CloseWrite},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -109,7 +113,7 @@ func TestTakesTurns(t *testing.T) {
 	t.Parallel()
 	r1, w1, usual1 := pipePair(t)
 	r2, w2, usual2 := pipePair(t)
-	there, back := ToPipe(w1, usual1), ToPipe(w2, usual2)
+	there, back := Pipe(w1, usual1), Pipe(w2, usual2)
 	go io.Copy(struct{ io.Writer }{back}, struct{ io.Reader }{Reader(r1)})
 	answers := Reader(r2)
 	buf := make([]byte, 64)
@@ -128,7 +132,7 @@ func TestTakesTurns(t *testing.T) {
 func TestPipeFaults(t *testing.T) {
 	t.Parallel()
 	r, w, usual := pipePair(t)
-	out := ToPipe(w, usual)
+	out := Pipe(w, usual)
 	r.Close()
 	n, err := out.Write([]byte("x"))
 	var path *fs.PathError
@@ -185,7 +189,7 @@ func TestConnFaults(t *testing.T) {
 			near, far := tcpPair(t)
 			var w io.Writer = near
 			if i == 1 {
-				w = toConn(t, near)
+				w = direct{near}
 			}
 			test.fault(near, far)
 			n, err := w.Write([]byte("x"))
@@ -198,18 +202,6 @@ func TestConnFaults(t *testing.T) {
 			t.Errorf("%s: %#v, of the connection itself %#v", test.name, errs[1], errs[0])
 		}
 	}
-	if _, ok := ToConn(struct{ net.Conn }{}); ok {
-		t.Error("a connection that is not the system's is written to directly")
-	}
-}
-
-func toConn(t *testing.T, conn net.Conn) Writer {
-	t.Helper()
-	w, ok := ToConn(conn)
-	if !ok {
-		t.Fatal("a connection of the system's is not written to directly")
-	}
-	return w
 }
 
 // waitReset waits until the peer's reset has arrived, and leaves it to be met.
@@ -232,4 +224,24 @@ func withoutAddresses(t *testing.T, err error) error {
 		t.Fatalf("%#v", err)
 	}
 	return &net.OpError{Op: op.Op, Net: op.Net, Err: op.Err}
+}
+
+type own struct {
+	net.Conn
+	got string
+}
+
+func (o *own) Write(p []byte) (int, error) {
+	o.got += string(p)
+	return len(p), nil
+}
+
+// TestOwnWrite: a connection that is not the system's is not passed by.
+func TestOwnWrite(t *testing.T) {
+	t.Parallel()
+	near, _ := tcpPair(t)
+	o := &own{Conn: near}
+	if n, err := Write(o, []byte("x")); n != 1 || err != nil || o.got != "x" {
+		t.Errorf("%d, %v, %q", n, err, o.got)
+	}
 }

@@ -34,14 +34,13 @@ type Conn struct {
 
 	// The writing side.
 	mu      sync.Mutex
-	to      Sender  // to Conn
 	out     *buffer // out[:filled] was collected; nil: nothing
 	filled  int
 	collect bool
 }
 
 // NewConn returns a Conn over c.
-func NewConn(c net.Conn) *Conn { return &Conn{Conn: c, to: Sender{conn: c}} }
+func NewConn(c net.Conn) *Conn { return &Conn{Conn: c} }
 
 // Read hands out bytes of one record at most, so that crypto/tls never has to move what
 // belongs to the next.
@@ -156,7 +155,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.collect {
-		return c.to.Write(p)
+		return Send(c.Conn, p)
 	}
 	const most = bufferSize + overhead
 	if c.filled+len(p) > most {
@@ -165,7 +164,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 		}
 	}
 	if len(p) > most {
-		return c.to.Write(p)
+		return Send(c.Conn, p)
 	}
 	if c.out == nil {
 		c.out = takeBuffer(bufferSize)
@@ -179,7 +178,7 @@ func (c *Conn) flush() error {
 	if c.filled == 0 {
 		return nil
 	}
-	_, err := c.to.Write(c.out.b[:c.filled])
+	_, err := Send(c.Conn, c.out.b[:c.filled])
 	c.out.release()
 	c.out, c.filled = nil, 0
 	return err
