@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/iotest"
 )
@@ -57,11 +58,13 @@ func TestVNCLead(t *testing.T) {
 				tu := newTunnelled(t, "vnc")
 				tu.local.User, tu.local.Password = "demo", "secret"
 				tu.local.state = &vncState{subType: x.subType, server: x.server}
-				go send(t, tu.client, x.says, bytewise)
-				go func() {
+				var sending sync.WaitGroup
+				defer sending.Wait() // a server that refuses may still give its reason
+				sending.Go(func() { send(t, tu.client, x.says, bytewise) })
+				sending.Go(func() {
 					send(t, tu.server, x.replies, bytewise)
 					closeWrite(tu.server)
-				}()
+				})
 				client, server, err := tu.lead()
 				if err != nil {
 					t.Fatal(err)
