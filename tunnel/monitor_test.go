@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -38,19 +39,25 @@ func get(m *Monitor, path string) *httptest.ResponseRecorder {
 	return w
 }
 
-// read has Prometheus' own parser read the metrics, and returns one of them, by its labels.
-func read(t *testing.T, m *Monitor, name string, labels ...string) *dto.Metric {
+// families has Prometheus' own parser read the metrics.
+func families(t *testing.T, m *Monitor) map[string]*dto.MetricFamily {
 	t.Helper()
 	w := get(m, "/metrics")
-	if w.Code != 200 || !strings.HasPrefix(w.Header().Get("Content-Type"), "text/plain; version=0.0.4") {
+	if w.Code != 200 || !strings.HasPrefix(w.Header().Get("Content-Type"), "text/plain; version=0.0.4; charset=utf-8") {
 		t.Fatal(w.Code, w.Header())
 	}
 	parser := expfmt.NewTextParser(model.LegacyValidation)
-	families, err := parser.TextToMetricFamilies(w.Body)
+	all, err := parser.TextToMetricFamilies(w.Body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, metric := range families[name].GetMetric() {
+	return all
+}
+
+// read returns one of the metrics, by its labels.
+func read(t *testing.T, m *Monitor, name string, labels ...string) *dto.Metric {
+	t.Helper()
+	for _, metric := range families(t, m)[name].GetMetric() {
 		found := 0
 		for _, pair := range metric.Label {
 			for i := 0; i < len(labels); i += 2 {
@@ -113,6 +120,89 @@ func TestMetrics(t *testing.T) {
 	}
 	if w := get(m, "/readyz"); w.Code != 503 || w.Body.String() != "the tunnel stops\n" {
 		t.Error(w.Code, w.Body)
+	}
+}
+
+// TestFamilies: from the beginning all is told that will ever be, with its type and what it means.
+func TestFamilies(t *testing.T) {
+	p := newPeer(t)
+	b, m := monitored(t, p.pair(t))
+	all := families(t, m)
+	pair := []string{b.addr, negotiate.TLS().Name + "://" + b.Pairs[0].Target.Address()}
+	for name, want := range map[string]struct {
+		kind    dto.MetricType
+		metrics int
+	}{
+		"tlsup_connections_open":          {dto.MetricType_GAUGE, 1},
+		"tlsup_connections_limit":         {dto.MetricType_GAUGE, 1},
+		"tlsup_connections_total":         {dto.MetricType_COUNTER, 1},
+		"tlsup_connection_failures_total": {dto.MetricType_COUNTER, len(failedAt)},
+		"tlsup_accept_failures_total":     {dto.MetricType_COUNTER, 1},
+		"tlsup_sent_bytes_total":          {dto.MetricType_COUNTER, 1},
+		"tlsup_received_bytes_total":      {dto.MetricType_COUNTER, 1},
+		"tlsup_upgrade_seconds":           {dto.MetricType_HISTOGRAM, 1},
+		"tlsup_handshake_seconds":         {dto.MetricType_HISTOGRAM, 1},
+	} {
+		family := all[name]
+		if family.GetType() != want.kind || family.GetHelp() == "" || len(family.GetMetric()) != want.metrics {
+			t.Errorf("%s: %v", name, family)
+		}
+		for _, metric := range family.GetMetric() {
+			labels := map[string]string{}
+			for _, l := range metric.Label {
+				labels[l.GetName()] = l.GetValue()
+			}
+			if labels["listen"] != pair[0] || labels["target"] != pair[1] {
+				t.Errorf("%s: %v", name, labels)
+			}
+			if h := metric.Histogram; h != nil {
+				if len(h.Bucket) != len(bounds)+1 || h.GetSampleCount() != 0 {
+					t.Errorf("%s: %v", name, h)
+				}
+				for i, bound := range bounds {
+					if h.Bucket[i].GetUpperBound() != bound {
+						t.Errorf("%s: bucket %d ends at %v", name, i, h.Bucket[i].GetUpperBound())
+					}
+				}
+			}
+			if metric.Counter.GetValue() != 0 || name == "tlsup_connections_open" && metric.Gauge.GetValue() != 0 {
+				t.Errorf("%s: %v", name, metric)
+			}
+		}
+	}
+	for name, kind := range map[string]dto.MetricType{
+		"tlsup_build_info": dto.MetricType_GAUGE, "go_info": dto.MetricType_GAUGE, "go_goroutines": dto.MetricType_GAUGE,
+		"go_gc_duration_seconds": dto.MetricType_SUMMARY, "go_memstats_alloc_bytes": dto.MetricType_GAUGE,
+	} {
+		if family := all[name]; family.GetType() != kind || len(family.GetMetric()) != 1 {
+			t.Errorf("%s: %v", name, family)
+		}
+	}
+	if runtime.GOOS == "linux" {
+		for _, name := range []string{
+			"process_cpu_seconds_total", "process_resident_memory_bytes", "process_virtual_memory_bytes",
+			"process_start_time_seconds", "process_open_fds", "process_max_fds",
+		} {
+			if family := all[name]; len(family.GetMetric()) != 1 {
+				t.Errorf("%s: %v", name, family)
+			}
+		}
+	}
+}
+
+// TestServersShareNothing: what one counts is not told of the other.
+func TestServersShareNothing(t *testing.T) {
+	p := newPeer(t)
+	one, told := monitored(t, p.pair(t))
+	other, beside := monitored(t, p.pair(t))
+	one.Pairs[0].stats.fail(errors.New("something else"), "other")
+	if got := read(t, told, "tlsup_connection_failures_total", "listen", one.addr, "step", "other").Counter.GetValue(); got != 1 {
+		t.Errorf("%v failures", got)
+	}
+	for _, metric := range families(t, beside)["tlsup_connection_failures_total"].Metric {
+		if metric.Counter.GetValue() != 0 || metric.Label[0].GetValue() != other.addr {
+			t.Errorf("%v", metric)
+		}
 	}
 }
 
