@@ -80,7 +80,7 @@ func planOf(args ...string) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	return pl, app.RunContext(context.Background(), append([]string{app.Name}, sorted...))
+	return pl, runSorted(context.Background(), app, sorted)
 }
 
 func TestTargets(t *testing.T) {

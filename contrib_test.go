@@ -39,7 +39,7 @@ func tunnelPlanOf(args []string) (*tunnelPlan, error) {
 	if err != nil {
 		return nil, err
 	}
-	return pl, app.RunContext(context.Background(), append([]string{app.Name}, sorted...))
+	return pl, runSorted(context.Background(), app, sorted)
 }
 
 // TestContribArguments: the program understands each command line under contrib.

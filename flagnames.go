@@ -12,15 +12,6 @@ type namedFlag struct {
 // Names are the option's names, without dashes.
 func (f namedFlag) Names() []string { return f.names }
 
-// A namedList is the same of a list, which the library asks for more than that interface has.
-type namedList struct {
-	*cli.StringSliceFlag
-	names []string
-}
-
-// Names are the option's names, without dashes.
-func (f namedList) Names() []string { return f.names }
-
 // named gives options their names once.
 func named(flags []cli.Flag) []cli.Flag {
 	for i, f := range flags {
@@ -33,8 +24,6 @@ func named(flags []cli.Flag) []cli.Flag {
 			flags[i] = namedFlag{f, append([]string{f.Name}, f.Aliases...)}
 		case *cli.GenericFlag:
 			flags[i] = namedFlag{f, append([]string{f.Name}, f.Aliases...)}
-		case *cli.StringSliceFlag:
-			flags[i] = namedList{f, append([]string{f.Name}, f.Aliases...)}
 		}
 	}
 	return flags

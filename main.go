@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -159,7 +158,7 @@ func (p *program) main(ctx context.Context, args []string) error {
 		return help(text{p.stdout}, app, sorted[0])
 	}
 	p.command = command
-	return app.RunContext(ctx, append([]string{app.Name}, sorted...))
+	return runSorted(ctx, app, sorted)
 }
 
 // app describes the command line. Options of subcommands that are not among args, nil for all, are left out:
@@ -171,50 +170,38 @@ func (p *program) app(args []string) *cli.App {
 		}
 		return named(make())
 	}
-	usage := func(c *cli.Context, err error, _ bool) error { return usageError{err} }
 	app := &cli.App{
-		Name:                      "tlsup",
-		Usage:                     "connect stdin and stdout to a server, upgrade to TLS, pipe on",
-		Version:                   versionText(),
-		HideHelpCommand:           true,
-		HideVersion:               true,
-		DisableSliceFlagSeparator: true,
-		Flags:                     named(pipeFlags()),
-		Action:                    p.pipe,
-		OnUsageError:              usage,
-		Writer:                    io.Discard,
-		ErrWriter:                 io.Discard,
-		ExitErrHandler:            func(*cli.Context, error) {},
+		Name:    "tlsup",
+		Usage:   "connect stdin and stdout to a server, upgrade to TLS, pipe on",
+		Version: versionText(),
+		Flags:   named(pipeFlags()),
+		Action:  p.pipe,
 		Commands: []*cli.Command{
 			{
-				Name:         "tunnel",
-				Usage:        "give clients that know nothing of TLS a local port in front of a server that upgrades",
-				ArgsUsage:    "LISTEN TARGET [LISTEN TARGET]... [-- COMMAND [ARG...]]",
-				Flags:        options("tunnel", tunnelFlags),
-				Action:       p.tunnel,
-				OnUsageError: usage,
+				Name:      "tunnel",
+				Usage:     "give clients that know nothing of TLS a local port in front of a server that upgrades",
+				ArgsUsage: "LISTEN TARGET [LISTEN TARGET]... [-- COMMAND [ARG...]]",
+				Flags:     options("tunnel", tunnelFlags),
+				Action:    p.tunnel,
 			},
 			{
-				Name:         "check",
-				Usage:        "upgrade, report on handshake and certificates, exit",
-				ArgsUsage:    "TARGET...",
-				Flags:        options("check", checkFlags),
-				Action:       p.check,
-				OnUsageError: usage,
+				Name:      "check",
+				Usage:     "upgrade, report on handshake and certificates, exit",
+				ArgsUsage: "TARGET...",
+				Flags:     options("check", checkFlags),
+				Action:    p.check,
 			},
 			{
-				Name:         "explain",
-				Usage:        "show the steps of an upgrade, as C: and S: lines",
-				ArgsUsage:    "[PROTOCOL]",
-				Action:       p.explain,
-				OnUsageError: usage,
+				Name:      "explain",
+				Usage:     "show the steps of an upgrade, as C: and S: lines",
+				ArgsUsage: "[PROTOCOL]",
+				Action:    p.explain,
 			},
 			{
-				Name:         "demo",
-				Usage:        "all of it against a server inside the process, on loopback",
-				ArgsUsage:    "[PROTOCOL]",
-				Action:       p.demo,
-				OnUsageError: usage,
+				Name:      "demo",
+				Usage:     "all of it against a server inside the process, on loopback",
+				ArgsUsage: "[PROTOCOL]",
+				Action:    p.demo,
 			},
 		},
 	}

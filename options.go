@@ -89,22 +89,22 @@ func wayFlags() []cli.Flag {
 // trustFlags say whom to trust, and what the TLS session may be like.
 func trustFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringSliceFlag{Name: "x509cafile", Usage: "trust the authorities in `FILE` (PEM, or a directory) in place of the system's; repeatable"},
+		&cli.GenericFlag{Name: "x509cafile", Value: new(listValue), Usage: "trust the authorities in `FILE` (PEM, or a directory) in place of the system's; repeatable"},
 		&cli.StringFlag{Name: "x509certfile", Usage: "client certificate `FILE`: PEM, with --x509keyfile, or PKCS#12"},
 		&cli.StringFlag{Name: "x509keyfile", Usage: "the client certificate's key `FILE` (PEM)"},
 		&cli.StringFlag{Name: "verify-hostname", Usage: "`NAME` that the certificate has to be valid for, in place of the target's"},
 		&cli.StringFlag{Name: "sni-hostname", Usage: "`NAME` to ask the server for; '' for none"},
 		&cli.BoolFlag{Name: "insecure", Usage: "go on with a certificate that is not trusted, with a warning"},
-		&cli.StringSliceFlag{Name: "pin", Usage: "accept the server's key with this `PIN` only, sha256//BASE64, besides the chain; repeatable"},
-		&cli.StringSliceFlag{Name: "pin-cert", Usage: "accept the certificate with this SHA-256 fingerprint `HEX` only; repeatable"},
+		&cli.GenericFlag{Name: "pin", Value: new(listValue), Usage: "accept the server's key with this `PIN` only, sha256//BASE64, besides the chain; repeatable"},
+		&cli.GenericFlag{Name: "pin-cert", Value: new(listValue), Usage: "accept the certificate with this SHA-256 fingerprint `HEX` only; repeatable"},
 		&cli.BoolFlag{Name: "pin-only", Usage: "let the pins decide alone, without a chain"},
 		&cli.BoolFlag{Name: "dane", Usage: "let the server's signed TLSA records decide, which have to exist (RFC 6698)"},
 		&cli.BoolFlag{Name: "ocsp", Usage: "ask the certificate's OCSP responder whether it was revoked"},
-		&cli.StringSliceFlag{Name: "x509crlfile", Usage: "refuse certificates on the list of revoked ones in `FILE` (PEM or DER); repeatable"},
+		&cli.GenericFlag{Name: "x509crlfile", Value: new(listValue), Usage: "refuse certificates on the list of revoked ones in `FILE` (PEM or DER); repeatable"},
 		&cli.BoolFlag{Name: "tofu", Usage: "trust the key that the server had before, in place of the chain; ask about one that is new"},
 		&cli.BoolFlag{Name: "strict-tofu", Usage: "the same, and refuse one that is new"},
 		&cli.StringFlag{Name: "keylog", Usage: "append the session's keys to `FILE`, for Wireshark (default: SSLKEYLOGFILE)"},
-		&cli.StringSliceFlag{Name: "alpn", Usage: "offer the application protocol `ID`; repeatable"},
+		&cli.GenericFlag{Name: "alpn", Value: new(listValue), Usage: "offer the application protocol `ID`; repeatable"},
 		&cli.StringFlag{Name: "ech", Usage: "encrypt the name that the server is asked for (ECH) with `CONFIG`: an ECHConfigList in base64, or a file with it"},
 		&cli.BoolFlag{Name: "legacy", Usage: "offer what old servers need too, with a warning: TLS 1.0, key exchange by RSA, 3DES, SHA-1"},
 		&cli.StringFlag{Name: "tls-min", Usage: "lowest TLS `VERSION`, 1.0 to 1.3", DefaultText: "1.2"},
@@ -489,7 +489,7 @@ func keyLogFile(c *cli.Context) string {
 // trustSettings are the options on trust and tuning, without anybody to ask.
 func trustSettings(c *cli.Context) (s trust.Settings, err error) {
 	s = trust.Settings{
-		CAFiles:    c.StringSlice("x509cafile"),
+		CAFiles:    given(c, "x509cafile"),
 		CertFile:   c.String("x509certfile"),
 		KeyFile:    c.String("x509keyfile"),
 		VerifyName: c.String("verify-hostname"),
@@ -500,17 +500,17 @@ func trustSettings(c *cli.Context) (s trust.Settings, err error) {
 		Groups:     c.String("groups"),
 		Legacy:     c.Bool("legacy"),
 		ECH:        c.String("ech"),
-		Pins:       c.StringSlice("pin"),
-		CertPins:   c.StringSlice("pin-cert"),
+		Pins:       given(c, "pin"),
+		CertPins:   given(c, "pin-cert"),
 		PinOnly:    c.Bool("pin-only"),
 		DANE:       c.Bool("dane"),
 		OCSP:       c.Bool("ocsp"),
-		CRLFiles:   c.StringSlice("x509crlfile"),
+		CRLFiles:   given(c, "x509crlfile"),
 		KeyLog:     keyLogFile(c),
 
 		SessionFile: c.String("session"),
 	}
-	for _, ids := range c.StringSlice("alpn") {
+	for _, ids := range given(c, "alpn") {
 		s.ALPN = append(s.ALPN, strings.Split(ids, ",")...)
 	}
 	if c.IsSet("sni-hostname") {
@@ -569,3 +569,17 @@ func (v *secondsValue) String() string {
 
 // isTerminal reports whether f is a terminal.
 func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
+
+// given reads an option of type listValue.
+func given(c *cli.Context, name string) []string { return *c.Generic(name).(*listValue) }
+
+// listValue is what an option that may be repeated was given, in order.
+type listValue []string
+
+// Set adds a value from the command line.
+func (v *listValue) Set(s string) error {
+	*v = append(*v, s)
+	return nil
+}
+
+func (v *listValue) String() string { return "" }
