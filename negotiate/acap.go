@@ -46,8 +46,8 @@ func upgradeACAP(c *Conn, _ *Options) error {
 	if err != nil {
 		return err
 	}
-	capabilities := strings.ToUpper(acapQuoted().ReplaceAllString(greeting.line, ""))
-	if !acapGreeting().MatchString(capabilities) {
+	capabilities := strings.ToUpper(acapQuoted.get().ReplaceAllString(greeting.line, ""))
+	if !acapGreeting.get().MatchString(capabilities) {
 		return Unexpected(greeting.line)
 	}
 	if !strings.Contains(capabilities, " (STARTTLS)") {

@@ -108,7 +108,7 @@ var (
 	beepSEQ = lazy(`^SEQ 0 [0-9]{1,10} [0-9]{1,10}$`)
 )
 
-func greetsLikeBEEP(b []byte) bool { return beepGreeting().Match(b) }
+func greetsLikeBEEP(b []byte) bool { return beepGreeting.get().Match(b) }
 
 func upgradeBEEP(c *Conn, o *Options) error {
 	host, err := httpHost(o)
@@ -195,10 +195,10 @@ func (s *beepStream) read(message int) (e beepElement, refused bool, err error) 
 		if err != nil {
 			return e, false, err
 		}
-		if beepSEQ().MatchString(line) {
+		if beepSEQ.get().MatchString(line) {
 			continue
 		}
-		header := beepReply().FindStringSubmatch(line)
+		header := beepReply.get().FindStringSubmatch(line)
 		if header == nil || header[2] != strconv.Itoa(message) || keyword != "" && header[1] != keyword || header[4] != strconv.FormatUint(s.next, 10) {
 			return e, false, Unexpected(line)
 		}

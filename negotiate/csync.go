@@ -58,9 +58,9 @@ func upgradeCsync(c *Conn, _ *Options) error {
 			return err
 		case line == "* STARTTLS":
 			offered = true
-		case csyncEnd().MatchString(line):
+		case csyncEnd.get().MatchString(line):
 			done = true
-		case !csyncLine().MatchString(line) || strings.HasPrefix(line+" ", "* OK "):
+		case !csyncLine.get().MatchString(line) || strings.HasPrefix(line+" ", "* OK "):
 			return Unexpected(line)
 		}
 	}
@@ -82,7 +82,7 @@ func upgradeCsync(c *Conn, _ *Options) error {
 // readCsync reads a line. One that refuses is an error.
 func readCsync(c *Conn) (string, error) {
 	line, err := c.ReadLine()
-	if err == nil && csyncRefusal().MatchString(line) {
+	if err == nil && csyncRefusal.get().MatchString(line) {
 		err = Refused(line)
 	}
 	return line, err

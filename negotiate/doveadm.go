@@ -62,7 +62,7 @@ func upgradeDoveadm(c *Conn, _ *Options) error {
 	if err != nil {
 		return err
 	}
-	version := doveadmServer().FindStringSubmatch(line)
+	version := doveadmServer.get().FindStringSubmatch(line)
 	if version == nil && line != "-" && line != "+" {
 		return Unexpected(line)
 	}
@@ -99,7 +99,7 @@ func (l *Local) doveadmVersion() (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	version := doveadmClient().FindStringSubmatch(line)
+	version := doveadmClient.get().FindStringSubmatch(line)
 	if version == nil {
 		return 0, l.misspoken(line)
 	}

@@ -73,7 +73,7 @@ func greetsLikeFTP(b []byte) bool {
 	case bytes.Contains(text, []byte("FTP")) || bytes.Contains(text, []byte("FILEZILLA")):
 		return true
 	}
-	return !smtpDomain().Match(text) && !bytes.Contains(text, []byte("SMTP")) && !bytes.Contains(text, []byte("LMTP"))
+	return !smtpDomain.get().Match(text) && !bytes.Contains(text, []byte("SMTP")) && !bytes.Contains(text, []byte("LMTP"))
 }
 
 // smtpDomain matches the text of a greeting that begins with a domain or an address literal.

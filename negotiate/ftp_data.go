@@ -252,7 +252,7 @@ func parseFTPPort(verb, argument string) (port netip.AddrPort, answer string) {
 // 227 is not looked at.
 func parseFTPPassive(code, line string) int {
 	if code == "227" {
-		port, ok := parseCommas(sixNumbers().FindString(line[min(4, len(line)):]))
+		port, ok := parseCommas(sixNumbers.get().FindString(line[min(4, len(line)):]))
 		if !ok {
 			return 0
 		}

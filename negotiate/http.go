@@ -106,7 +106,7 @@ const httpNote = "The answer to OPTIONS is not part of the session, which begins
 	"one request answered with the answer to another (CVE-2025-49812, the Opossum attack). Most servers never had one."
 
 // greetsLikeHTTP returns a function that recognises an answer to something that was no request.
-func greetsLikeHTTP(status expression) func([]byte) bool {
+func greetsLikeHTTP(status *expression) func([]byte) bool {
 	return func(b []byte) bool {
 		line, _, ended := bytes.Cut(b, []byte("\n"))
 		return ended && status.Match(bytes.TrimSuffix(line, []byte("\r")))
@@ -118,7 +118,7 @@ type httpKind struct {
 	implicit string                        // the sibling in TLS from the first byte
 	port     int                           // that goes without saying
 	request  func(authority string) string // the first line of a request for nothing
-	status   expression                    // matches the first line of an answer
+	status   *expression                   // matches the first line of an answer
 }
 
 // httpOptions asks for nothing of the server as a whole (RFC 9110, 9.3.7).
@@ -226,13 +226,13 @@ var (
 
 // readHTTP reads an answer, whose first line status matches, up to the empty line behind its
 // fields. Interim answers before it are skipped (RFC 9110, 15.2).
-func readHTTP(c *Conn, status expression) (httpAnswer, error) {
+func readHTTP(c *Conn, status *expression) (httpAnswer, error) {
 	for {
 		line, err := c.ReadLine()
 		if err != nil {
 			return httpAnswer{}, err
 		}
-		if !status().MatchString(line) {
+		if !status.get().MatchString(line) {
 			return httpAnswer{}, Unexpected(line)
 		}
 		a := httpAnswer{line: line, fields: make(map[string][]string)}
@@ -244,7 +244,7 @@ func readHTTP(c *Conn, status expression) (httpAnswer, error) {
 			if line == "" {
 				break
 			}
-			field := httpField().FindStringSubmatch(line)
+			field := httpField.get().FindStringSubmatch(line)
 			if field == nil {
 				return httpAnswer{}, Unexpected(line)
 			}
@@ -323,7 +323,7 @@ func skipChunks(c *Conn) error {
 			if line == "" {
 				break
 			}
-			if !last || !httpField().MatchString(line) {
+			if !last || !httpField.get().MatchString(line) {
 				return Unexpected(line)
 			}
 		}

@@ -153,7 +153,7 @@ func readIMAP(c *Conn) (imapLine, error) {
 		return imapLine{}, fmt.Errorf("%w, a continuation that nothing asked for", Unexpected(line))
 	case tag == "" || word == "":
 		return imapLine{}, Unexpected(line)
-	case imapLiteral().MatchString(line):
+	case imapLiteral.get().MatchString(line):
 		// Its bytes could pass for lines.
 		return imapLine{}, fmt.Errorf("%w, which announces a literal", Unexpected(line))
 	case tag == "*" && word == "PREAUTH":

@@ -32,7 +32,7 @@ var irc = &Protocol{
 	Servers:   []string{"InspIRCd"},
 	Implicit:  "ircs",
 	Lines:     true,
-	Recognise: func(b []byte) bool { return ircGreeting().Match(b) },
+	Recognise: func(b []byte) bool { return ircGreeting.get().Match(b) },
 	Upgrade:   upgradeIRC,
 	Ends:      ircEnds,
 	Inside:    func(c *Conn, _ *Options) error { return c.WriteLine("CAP END") },
@@ -105,7 +105,7 @@ func (i *ircClient) upgrade() error {
 		return err
 	case answer.command == "670":
 		return nil
-	case answer.command == "691" || answer.command == "FAIL" || ircError().MatchString(answer.command):
+	case answer.command == "691" || answer.command == "FAIL" || ircError.get().MatchString(answer.command):
 		return Refused(answer.line)
 	}
 	return Unexpected(answer.line)

@@ -99,7 +99,7 @@ func readMTQP(c *Conn) (line, kind, information string, err error) {
 	if line, err = c.ReadLine(); err != nil {
 		return "", "", "", err
 	}
-	parts := mtqpStatus().FindStringSubmatch(line)
+	parts := mtqpStatus.get().FindStringSubmatch(line)
 	if parts == nil {
 		return "", "", "", Unexpected(line)
 	}

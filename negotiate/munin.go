@@ -50,7 +50,7 @@ func upgradeMunin(c *Conn, _ *Options) error {
 	if err != nil {
 		return err
 	}
-	node := muninNode().FindStringSubmatch(greeting)
+	node := muninNode.get().FindStringSubmatch(greeting)
 	if node == nil {
 		return Unexpected(greeting)
 	}

@@ -91,7 +91,7 @@ func readMUPDATE(c *Conn) (imapLine, error) {
 	switch {
 	case tag == "" || word == "":
 		return imapLine{}, Unexpected(line)
-	case imapLiteral().MatchString(line):
+	case imapLiteral.get().MatchString(line):
 		// Its bytes could pass for lines.
 		return imapLine{}, fmt.Errorf("%w, which announces a literal", Unexpected(line))
 	case (tag == "*" || tag == "a1") && (word == "NO" || word == "BAD" || word == "BYE"):

@@ -63,7 +63,7 @@ func (g mysqlGreeting) withoutTLS() ([]byte, error) {
 		return nil, Unexpected("version " + g.version)
 	case len(g.scramble) < mysqlScramble || len(g.scramble) > 254:
 		return nil, Unexpected(fmt.Sprintf("scramble of %d bytes", len(g.scramble)))
-	case !mysqlPluginName().MatchString(g.plugin):
+	case !mysqlPluginName.get().MatchString(g.plugin):
 		return nil, Unexpected("plugin " + g.plugin)
 	}
 	capabilities := g.capabilities &^ mysqlSSL

@@ -80,7 +80,7 @@ func upgradeNATS(c *Conn, o *Options) error {
 		return err
 	case strings.HasPrefix(line, "-ERR"):
 		return Refused(line)
-	case !natsInfoLine().MatchString(line):
+	case !natsInfoLine.get().MatchString(line):
 		return Unexpected(line)
 	}
 	var info natsInfo

@@ -126,7 +126,7 @@ var msgID = lazy(`<[!-;=?A-~]+@[!-;=?A-~]+>`)
 // apopStamp returns the first stamp in a greeting, or "". The server keeps it through
 // TLS, and a client needs it for APOP.
 func apopStamp(greeting string) string {
-	stamp := msgID().FindString(greeting)
+	stamp := msgID.get().FindString(greeting)
 	if len(stamp) > maxStamp {
 		return ""
 	}

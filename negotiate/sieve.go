@@ -31,7 +31,7 @@ var sieve = &Protocol{
 	Specs:     []string{"RFC 5804"},
 	Servers:   []string{"Cyrus", "Pigeonhole"},
 	Lines:     true,
-	Recognise: func(b []byte) bool { return sieveGreeting().Match(b) },
+	Recognise: func(b []byte) bool { return sieveGreeting.get().Match(b) },
 	Greets:    true,
 	Upgrade:   upgradeSieve,
 	Remarks: []Remark{
@@ -188,11 +188,11 @@ func (p *sieveParser) next() (sieveToken, error) {
 	case p.line[0] == '{':
 		return p.literal()
 	}
-	if m := sieveQuoted().FindStringSubmatch(p.line); m != nil {
+	if m := sieveQuoted.get().FindStringSubmatch(p.line); m != nil {
 		p.line = p.line[len(m[0]):]
 		return sieveToken{sieveString, m[1]}, nil
 	}
-	if word := sieveWord().FindString(p.line); word != "" {
+	if word := sieveWord.get().FindString(p.line); word != "" {
 		p.line = p.line[len(word):]
 		return sieveToken{sieveAtom, word}, nil
 	}
@@ -201,7 +201,7 @@ func (p *sieveParser) next() (sieveToken, error) {
 
 // literal reads a string whose bytes are counted, up to the line that follows them.
 func (p *sieveParser) literal() (sieveToken, error) {
-	m := sieveLiteral().FindStringSubmatch(p.line)
+	m := sieveLiteral.get().FindStringSubmatch(p.line)
 	if m == nil {
 		return sieveToken{}, Unexpected(string(p.text))
 	}

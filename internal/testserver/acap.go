@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-var _ = provide(func(servers map[string]protocol) {
+func acapServers(servers map[string]protocol) {
 	message := "\x00" + User + "\x00" + Password
 	servers["acap"] = protocol{
 		upgrade: acapLoop,
 		session: acapLoop,
 		talk:    []string{fmt.Sprintf("b1 AUTHENTICATE \"PLAIN\" {%d+}\r\n%s", len(message), message), "b2 NOOP", "b3 LOGOUT"},
 	}
-})
+}
 
 // acapMax is how long a literal may be, in bytes.
 const acapMax = 1024

@@ -26,7 +26,7 @@ const (
 // amqpMax is how long a frame may be before the connection is open, in bytes.
 const amqpMax = 512
 
-var _ = provide(func(servers map[string]protocol) {
+func amqpServers(servers map[string]protocol) {
 	inside := protocol{
 		session: amqpSession,
 		talk: []string{
@@ -41,7 +41,7 @@ var _ = provide(func(servers map[string]protocol) {
 	servers["amqps"] = inside
 	inside.upgrade = amqpUpgrade
 	servers["amqp"] = inside
-})
+}
 
 // amqpText returns a text, or bytes, behind the code of its type (AMQP 1.0, part 1, 1.6).
 func amqpText(code byte, text string) string { return string([]byte{code, byte(len(text))}) + text }

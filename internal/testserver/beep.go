@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 )
 
 const (
@@ -17,7 +16,7 @@ const (
 	beepType = "Content-Type: application/beep+xml\r\n\r\n"
 )
 
-var _ = provide(func(servers map[string]protocol) {
+func beepServers(servers map[string]protocol) {
 	const greeting, start, end = "<greeting />\r\n", "<start number='1'>\r\n   <profile uri='" + beepEcho + "' />\r\n</start>\r\n", "<close number='0' code='200' />\r\n"
 	sequence := 0
 	said := func(keyword string, message int, xml string) string {
@@ -35,7 +34,7 @@ var _ = provide(func(servers map[string]protocol) {
 			said("MSG", 2, end),
 		},
 	}
-})
+}
 
 // beepFrame returns a frame that is a whole message (RFC 3080, 2.2.1).
 func beepFrame(keyword string, channel, message, sequence int, payload string) string {
@@ -46,20 +45,19 @@ func beepFrame(keyword string, channel, message, sequence int, payload string) s
 type beepPeer struct {
 	c       *conn
 	profile string // the one that there is
+	header  *regexp.Regexp
 	open    bool   // channel 1
 	sent    [2]int // bytes, by channel
 	heard   [2]int
 }
 
 // beepHeader matches a frame's header, but not that of an ANS, which no client sends here.
-var beepHeader = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^(MSG|RPY|ERR) ([01]) ([0-9]{1,9}) ([.*]) ([0-9]{1,9}) ([0-9]{1,4})$`)
-})
+const beepHeader = `^(MSG|RPY|ERR) ([01]) ([0-9]{1,9}) ([.*]) ([0-9]{1,9}) ([0-9]{1,4})$`
 
 // beepListen greets with one profile, and answers requests until the channel is opened, if it is
 // TLS', or the session closed.
 func beepListen(c *conn, profile string) error {
-	p := &beepPeer{c: c, profile: profile}
+	p := &beepPeer{c: c, profile: profile, header: regexp.MustCompile(beepHeader)}
 	if err := p.send("RPY", 0, 0, beepType+"<greeting>\r\n   <profile uri='"+profile+"' />\r\n</greeting>\r\n"); err != nil {
 		return err
 	}
@@ -107,7 +105,7 @@ func (p *beepPeer) read() (keyword string, channel, message int, payload string,
 		if strings.HasPrefix(line, "SEQ ") { // our messages are short
 			continue
 		}
-		header := beepHeader().FindStringSubmatch(line)
+		header := p.header.FindStringSubmatch(line)
 		if header == nil {
 			return "", 0, 0, "", fmt.Errorf("no frame: %q", line)
 		}

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-var _ = provide(func(servers map[string]protocol) {
+func csyncServers(servers map[string]protocol) {
 	servers["csync"] = protocol{
 		upgrade: csyncLoop,
 		session: csyncLoop,
@@ -17,7 +17,7 @@ var _ = provide(func(servers map[string]protocol) {
 			"EXIT",
 		},
 	}
-})
+}
 
 // csyncLoop sends the banner and answers commands, in the clear until STARTTLS, or inside TLS
 // until EXIT (Cyrus' imap/sync_server.c). There is one mailbox, and nothing in it.

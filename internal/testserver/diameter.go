@@ -39,7 +39,7 @@ const (
 // diameterMax is how long a message may be, in bytes.
 const diameterMax = 4096
 
-var _ = provide(func(servers map[string]protocol) {
+func diameterServers(servers map[string]protocol) {
 	origin := diameterText(avpOriginHost, "client.example.org") + diameterText(avpOriginRealm, "example.org")
 	watchdog := diameterMessage{diameterRequest, diameterDW, 1, 1, origin}.String()
 	disconnect := diameterMessage{diameterRequest, diameterDP, 2, 2, origin + diameterWord(avpDisconnectCause, 2)}.String()
@@ -53,7 +53,7 @@ var _ = provide(func(servers map[string]protocol) {
 	servers["diameter"] = p
 	p.upgrade, p.session, p.talk = nil, diameterClosed, []string{capabilities, watchdog, disconnect}
 	servers["diameters"] = p
-})
+}
 
 // A diameterMessage is one message (RFC 6733, 3), of no application.
 type diameterMessage struct {

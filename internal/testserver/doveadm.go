@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-var _ = provide(func(servers map[string]protocol) {
+func doveadmServers(servers map[string]protocol) {
 	servers["doveadm"] = protocol{
 		upgrade: doveadmClear,
 		session: doveadmInside,
@@ -21,7 +21,7 @@ var _ = provide(func(servers map[string]protocol) {
 		},
 		packets: &Packets{Split: doveadmSplit, Name: doveadmName},
 	}
-})
+}
 
 // doveadmClear exchanges versions and waits for STARTTLS, which is not answered (Dovecot's
 // src/doveadm/client-connection-tcp.c).

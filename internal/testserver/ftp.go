@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-var _ = provide(func(servers map[string]protocol) {
+func ftpServers(servers map[string]protocol) {
 	inside := protocol{
 		session: ftpLoop,
 		talk:    []string{"USER " + User, "PASS " + Password, "PWD", "QUIT"},
@@ -13,7 +13,7 @@ var _ = provide(func(servers map[string]protocol) {
 	servers["ftps"] = inside
 	inside.upgrade = ftpLoop
 	servers["ftp"] = inside
-})
+}
 
 // ftpLoop answers commands in the clear until AUTH TLS, or inside TLS until QUIT (RFC 959,
 // 4217). There are no data connections.

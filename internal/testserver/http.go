@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-var _ = provide(func(servers map[string]protocol) {
+func httpServers(servers map[string]protocol) {
 	for _, name := range []string{"http", "ipp"} {
 		inside := protocol{
 			session: httpLoop,
@@ -16,7 +16,7 @@ var _ = provide(func(servers map[string]protocol) {
 		inside.upgrade = httpLoop
 		servers[name] = inside
 	}
-})
+}
 
 // httpLoop answers requests in the clear until one of them upgrades to TLS, and every
 // other with 426 (RFC 2817, 4.2); or inside TLS, where it owes an answer first, until one

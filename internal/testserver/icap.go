@@ -9,7 +9,7 @@ import (
 
 const icapVersion = "ICAP/1.0"
 
-var _ = provide(func(servers map[string]protocol) {
+func icapServers(servers map[string]protocol) {
 	inside := protocol{
 		session: icapLoop,
 		talk: []string{
@@ -20,7 +20,7 @@ var _ = provide(func(servers map[string]protocol) {
 	servers["icaps"] = inside
 	inside.upgrade = icapLoop
 	servers["icap"] = inside
-})
+}
 
 // icapTalkRequest has a web page looked at, in the form of RFC 3507, 4.9.3.
 const icapTalkRequest = "RESPMOD icap://" + Host + "/echo ICAP/1.0\r\nHost: " + Host + "\r\n" +

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-var _ = provide(func(servers map[string]protocol) {
+func imapServers(servers map[string]protocol) {
 	inside := protocol{
 		session: imapLoop,
 		talk:    []string{"b1 CAPABILITY", "b2 LOGIN " + User + " " + Password, "b3 NOOP", "b4 LOGOUT"},
@@ -13,7 +13,7 @@ var _ = provide(func(servers map[string]protocol) {
 	servers["imaps"] = inside
 	inside.upgrade = imapLoop
 	servers["imap"] = inside
-})
+}
 
 // imapLoop answers commands in the clear until STARTTLS, or inside TLS until LOGOUT
 // (RFC 9051). There is no mailbox to select.

@@ -7,7 +7,7 @@ import (
 )
 
 // Servers of lines and of XML that have TLS from the first byte alone.
-var _ = provide(func(servers map[string]protocol) {
+func implicitServers(servers map[string]protocol) {
 	servers["gemini"] = protocol{session: geminiSession, talk: []string{"gemini://" + Host + "/"}}
 	servers["rediss"] = protocol{session: redisSession, talk: []string{"PING", "ECHO hello", "QUIT"}}
 	servers["sips"] = protocol{
@@ -29,7 +29,7 @@ var _ = provide(func(servers map[string]protocol) {
 			`<rpc message-id="1" xmlns="` + netconfXML + `"><close-session/></rpc>` + netconfEnd,
 		},
 	}
-})
+}
 
 // geminiSession answers one request (Gemini protocol, "Requests" and "Responses").
 func geminiSession(c *conn) error {

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-var _ = provide(func(servers map[string]protocol) {
+func ircServers(servers map[string]protocol) {
 	inside := protocol{
 		session: ircSession,
 		talk:    []string{"NICK demo\r\nUSER demo 0 * :demo", "PING hello", "QUIT :bye"},
@@ -14,7 +14,7 @@ var _ = provide(func(servers map[string]protocol) {
 	servers["ircs"] = inside
 	inside.upgrade = ircUpgrade
 	servers["irc"] = inside
-})
+}
 
 const ircLookup = ":" + Host + " NOTICE * :*** Looking up your hostname..."
 

@@ -22,14 +22,14 @@ const kerberosMax = 4096
 
 const kerberosRealm = "EXAMPLE.ORG"
 
-var _ = provide(func(servers map[string]protocol) {
+func kerberosServers(servers map[string]protocol) {
 	servers["kerberos"] = protocol{
 		upgrade: kerberosClear,
 		session: kerberosLoop,
 		talk:    []string{kerberosFramed(kerberosRequest(User)), kerberosFramed(kerberosRequest("nobody"))},
 		packets: &Packets{Split: kerberosSplit, Name: kerberosName},
 	}
-})
+}
 
 // kerberosFramed puts the length before a message (RFC 4120, 7.2.2).
 func kerberosFramed(message string) string {

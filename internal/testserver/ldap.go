@@ -33,7 +33,7 @@ const ldapUser = "uid=" + User + ",dc=example,dc=org"
 // ldapMax is how long a message may be, in bytes.
 const ldapMax = 10000
 
-var _ = provide(func(servers map[string]protocol) {
+func ldapServers(servers map[string]protocol) {
 	// The root of the directory: base object, never an alias, no limits, any object.
 	root := ber(4, "") + ber(0x0a, "\x00") + ber(0x0a, "\x00") + ber(2, "\x00") + ber(2, "\x00") + ber(1, "\x00") +
 		ber(0x87, "objectClass") + ber(0x30, "")
@@ -49,7 +49,7 @@ var _ = provide(func(servers map[string]protocol) {
 	servers["ldaps"] = inside
 	inside.upgrade = func(c *conn) error { return ldapLoop(c, false) }
 	servers["ldap"] = inside
-})
+}
 
 // ber returns an element of fewer than 65,536 bytes.
 func ber(identifier byte, content ...string) string {

@@ -44,7 +44,7 @@ const tdsHeaders = "\x16\x00\x00\x00\x12\x00\x00\x00\x02\x00\x00\x00\x00\x00\x00
 // tdsGoodbye is an error that ends the session, as errors of a severity above 19 do.
 const tdsGoodbye = "RAISERROR ('bye', 20, 1) WITH LOG"
 
-var _ = provide(func(servers map[string]protocol) {
+func mssqlServers(servers map[string]protocol) {
 	packets := &Packets{Split: tdsSplit, Name: tdsName}
 	talk := []string{
 		tdsMessage(tdsBatch, tdsHeaders+ucs2("SELECT 1")),
@@ -64,7 +64,7 @@ var _ = provide(func(servers map[string]protocol) {
 		talk:    append([]string{tdsMessage(tdsPrelogin, mssqlPrelogin(1)), tdsMessage(tdsLogin7, mssqlLogin(tds80, User, Password))}, talk...),
 		packets: packets,
 	}
-})
+}
 
 // ucs2 writes text as the protocol has it.
 func ucs2(text string) string {

@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-var _ = provide(func(servers map[string]protocol) {
+func mtqpServers(servers map[string]protocol) {
 	servers["mtqp"] = protocol{
 		upgrade: mtqpLoop,
 		session: mtqpLoop,
 		talk:    []string{"COMMENT hello", "TRACK <" + mtqpMessage + "> " + mtqpSecret, "QUIT"},
 	}
-})
+}
 
 // The only message that can be tracked, and its secret in base64.
 const (

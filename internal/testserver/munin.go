@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-var _ = provide(func(servers map[string]protocol) {
+func muninServers(servers map[string]protocol) {
 	servers["munin"] = protocol{
 		upgrade: muninClear,
 		session: muninLoop,
 		talk:    []string{"version\n", "list\n", "fetch load\n", "quit\n"},
 		packets: &Packets{Split: bufio.ScanLines, Name: func(line []byte) string { return strings.TrimRight(string(line), "\n") }},
 	}
-})
+}
 
 // muninClear greets, and wants TLS before anything else (munin-node's "tls enabled").
 func muninClear(c *conn) error {

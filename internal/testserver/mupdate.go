@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-var _ = provide(func(servers map[string]protocol) {
+func mupdateServers(servers map[string]protocol) {
 	servers["mupdate"] = protocol{
 		upgrade: mupdateLoop,
 		session: mupdateLoop,
@@ -18,7 +18,7 @@ var _ = provide(func(servers map[string]protocol) {
 			"b4 LOGOUT",
 		},
 	}
-})
+}
 
 // mupdateLoop sends the banner and answers commands, in the clear until STARTTLS, or inside
 // TLS until LOGOUT (RFC 3656). There is one mailbox, and it stays where it is.

@@ -46,7 +46,7 @@ const (
 	mysqlAnother  = "anotheroneof20bytes!"
 )
 
-var _ = provide(func(servers map[string]protocol) {
+func mysqlServers(servers map[string]protocol) {
 	const capabilities = mysqlLongPassword | mysqlProtocol41 | mysqlSSL | mysqlSecureConnection | mysqlPluginAuth
 	servers["mysql"] = protocol{
 		upgrade: mysqlClear,
@@ -60,7 +60,7 @@ var _ = provide(func(servers map[string]protocol) {
 		},
 		packets: &Packets{Split: mysqlSplit, Name: mysqlName},
 	}
-})
+}
 
 // mysqlPacket returns a packet with its header.
 func mysqlPacket(sequence byte, payload string) string {

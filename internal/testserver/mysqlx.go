@@ -31,7 +31,7 @@ func mysqlxTLS() string {
 	return mysqlxBytes(1, mysqlxBytes(1, "tls")+mysqlxBytes(2, "\x08\x01"+mysqlxBytes(2, "\x08\x07\x40\x01")))
 }
 
-var _ = provide(func(servers map[string]protocol) {
+func mysqlxServers(servers map[string]protocol) {
 	servers["mysqlx"] = protocol{
 		upgrade: mysqlxClear,
 		session: mysqlxSession,
@@ -43,7 +43,7 @@ var _ = provide(func(servers map[string]protocol) {
 		},
 		packets: &Packets{Split: mysqlxSplit, Name: mysqlxName},
 	}
-})
+}
 
 // mysqlxBytes encodes a field of at most 127 bytes.
 func mysqlxBytes(field byte, value string) string {

@@ -11,7 +11,7 @@ import (
 // natsMaxPayload is how long a message may be, in bytes.
 const natsMaxPayload = 1 << 20
 
-var _ = provide(func(servers map[string]protocol) {
+func natsServers(servers map[string]protocol) {
 	servers["nats"] = protocol{
 		upgrade: natsInfo,
 		session: natsSession,
@@ -23,7 +23,7 @@ var _ = provide(func(servers map[string]protocol) {
 			"QUIT", // no operation of the protocol's: there is none that ends a session
 		},
 	}
-})
+}
 
 // natsInfo says INFO, behind which the client has to start TLS (NATS documentation, "Client
 // Protocol").

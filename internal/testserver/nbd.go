@@ -35,7 +35,7 @@ func nbdDisk() string { return strings.Repeat("what is on disk ", 32) }
 // nbdTalkRead is how much of it a client reads in a demonstration.
 const nbdTalkRead = 16
 
-var _ = provide(func(servers map[string]protocol) {
+func nbdServers(servers map[string]protocol) {
 	servers["nbd"] = protocol{
 		upgrade: nbdClear,
 		session: nbdSession,
@@ -47,7 +47,7 @@ var _ = provide(func(servers map[string]protocol) {
 		},
 		packets: &Packets{Split: nbdSplit, Name: nbdName},
 	}
-})
+}
 
 // nbdOptionOf returns what a client says to set an option.
 func nbdOptionOf(option uint32, data string) string {

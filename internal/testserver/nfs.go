@@ -31,7 +31,7 @@ const rpcMax = 4096
 // nfsRoot is the handle of the only directory.
 const nfsRoot = "root"
 
-var _ = provide(func(servers map[string]protocol) {
+func nfsServers(servers map[string]protocol) {
 	servers["nfs"] = protocol{
 		upgrade:    nfsLoop,
 		session:    nfsLoop,
@@ -45,7 +45,7 @@ var _ = provide(func(servers map[string]protocol) {
 		},
 		packets: &Packets{Split: rpcSplit, Name: rpcName},
 	}
-})
+}
 
 // rpcWords returns numbers as they are written.
 func rpcWords(words ...uint32) string {

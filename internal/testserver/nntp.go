@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-var _ = provide(func(servers map[string]protocol) {
+func nntpServers(servers map[string]protocol) {
 	inside := protocol{
 		session: nntpLoop,
 		talk:    []string{"CAPABILITIES", "LIST", "QUIT"},
@@ -13,7 +13,7 @@ var _ = provide(func(servers map[string]protocol) {
 	servers["nntps"] = inside
 	inside.upgrade = nntpLoop
 	servers["nntp"] = inside
-})
+}
 
 // nntpLoop answers commands in the clear until STARTTLS, or inside TLS until QUIT (RFC 3977,
 // 4642). There is one group, without articles.

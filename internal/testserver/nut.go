@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-var _ = provide(func(servers map[string]protocol) {
+func nutServers(servers map[string]protocol) {
 	servers["nut"] = protocol{
 		upgrade: nutLoop,
 		session: nutLoop,
 		talk:    []string{"VER\n", "USERNAME " + User + "\n", "PASSWORD " + Password + "\n", "LIST UPS\n", "GET VAR office ups.status\n", "LOGOUT\n"},
 		packets: &Packets{Split: bufio.ScanLines, Name: func(line []byte) string { return strings.TrimRight(string(line), "\n") }},
 	}
-})
+}
 
 // nutLoop answers commands in the clear until STARTTLS, or inside TLS until LOGOUT (RFC 9271).
 // There is one device, and its power is there. Lines end in LF.

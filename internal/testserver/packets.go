@@ -28,7 +28,7 @@ type packetServer struct {
 // packetMax is how long a packet may be, in bytes.
 const packetMax = 4096
 
-var _ = provide(func(servers map[string]protocol) {
+func packetsServers(servers map[string]protocol) {
 	add := func(name string, s packetServer, talk ...string) {
 		servers[name] = protocol{alpn: s.alpn, minVersion: s.minVersion, session: s.session, talk: talk, packets: &Packets{Split: s.split, Name: s.nameOf}}
 	}
@@ -46,7 +46,7 @@ var _ = provide(func(servers map[string]protocol) {
 	add("tacacss", tacacsServer, tacacsStart(), tacacsPassword())
 	add("ipfixs", ipfixServer, ipfixMessage)
 	add("syslog-tls", syslogServer, syslogMessage("<14>1 - client.example.org demo - - - hello"))
-})
+}
 
 func (s *packetServer) whole(packet string) bool {
 	return len(packet) > 0 && s.length(packet) == len(packet)

@@ -18,7 +18,7 @@ const (
 // pcepMax is how long a message may be, in bytes.
 const pcepMax = 4096
 
-var _ = provide(func(servers map[string]protocol) {
+func pcepServers(servers map[string]protocol) {
 	servers["pcep"] = protocol{
 		upgrade: pcepClear,
 		session: pcepSession,
@@ -30,7 +30,7 @@ var _ = provide(func(servers map[string]protocol) {
 		},
 		packets: &Packets{Split: pcepSplit, Name: pcepName},
 	}
-})
+}
 
 // pcepMessage returns a message of objects.
 func pcepMessage(kind byte, objects ...string) string {

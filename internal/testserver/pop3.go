@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-var _ = provide(func(servers map[string]protocol) {
+func pop3Servers(servers map[string]protocol) {
 	inside := protocol{
 		session: pop3Session,
 		talk:    []string{"CAPA", "USER " + User, "PASS " + Password, "STAT", "QUIT"},
@@ -17,7 +17,7 @@ var _ = provide(func(servers map[string]protocol) {
 	servers["pop3s"] = inside
 	inside.upgrade = pop3Clear
 	servers["pop3"] = inside
-})
+}
 
 // pop3Greetings counts the greetings, since no two stamps may be the same.
 var pop3Greetings atomic.Int64

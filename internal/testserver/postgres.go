@@ -22,7 +22,7 @@ const (
 // postgresMax is how long a message may be, in bytes.
 const postgresMax = 10000
 
-var _ = provide(func(servers map[string]protocol) {
+func postgresServers(servers map[string]protocol) {
 	inside := protocol{
 		alpn:    []string{"postgresql"},
 		session: postgresSession,
@@ -37,7 +37,7 @@ var _ = provide(func(servers map[string]protocol) {
 	servers["postgres-direct"] = inside
 	inside.upgrade = postgresClear
 	servers["postgres"] = inside
-})
+}
 
 // postgresStartup returns a message of the kind that comes first, which has no type.
 func postgresStartup(code uint32, parameters string) string {

@@ -22,7 +22,7 @@ const (
 // quasselMax is how long a packet may be, in bytes.
 const quasselMax = 64 << 10
 
-var _ = provide(func(servers map[string]protocol) {
+func quasselServers(servers map[string]protocol) {
 	servers["quassel"] = protocol{
 		upgrade: quasselProbe,
 		session: quasselSession,
@@ -33,7 +33,7 @@ var _ = provide(func(servers map[string]protocol) {
 		},
 		packets: &Packets{Split: quasselSplit, Name: quasselName},
 	}
-})
+}
 
 // quasselProbe answers a client's probe (Quassel's documentation of its protocol): a magic
 // number with features of the connection, and protocols up to one marked as the last.

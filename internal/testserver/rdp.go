@@ -22,7 +22,7 @@ const (
 	mcsDisconnect  = "\x21\x80"         // since the user wants it
 )
 
-var _ = provide(func(servers map[string]protocol) {
+func rdpServers(servers map[string]protocol) {
 	servers["rdp"] = protocol{
 		upgrade: rdpNegotiate,
 		session: rdpSession,
@@ -34,7 +34,7 @@ var _ = provide(func(servers map[string]protocol) {
 		},
 		packets: &Packets{Split: tpktSplit, Name: rdpName},
 	}
-})
+}
 
 // tpkt returns a packet with its header (RFC 1006, 6).
 func tpkt(content string) string {

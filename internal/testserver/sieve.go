@@ -5,13 +5,13 @@ import (
 	"strings"
 )
 
-var _ = provide(func(servers map[string]protocol) {
+func sieveServers(servers map[string]protocol) {
 	servers["sieve"] = protocol{
 		upgrade: sieveLoop,
 		session: sieveLoop,
 		talk:    []string{"CAPABILITY", `AUTHENTICATE "PLAIN" "AGRlbW8AZGVtbw=="`, "LISTSCRIPTS", "LOGOUT"},
 	}
-})
+}
 
 // sieveLoop answers commands in the clear until STARTTLS, or inside TLS until LOGOUT
 // (RFC 5804). It says its capabilities first, in either. There is one script.

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-var _ = provide(func(servers map[string]protocol) {
+func smtpServers(servers map[string]protocol) {
 	talk := []string{"EHLO client.example.org", "NOOP", "QUIT"}
 	server := protocol{
 		upgrade: func(c *conn) error { return smtpLoop(c, "ESMTP", "EHLO") },
@@ -20,7 +20,7 @@ var _ = provide(func(servers map[string]protocol) {
 		session: func(c *conn) error { return smtpLoop(c, "LMTP", "LHLO") },
 		talk:    []string{"LHLO client.example.org", "NOOP", "QUIT"},
 	}
-})
+}
 
 // smtpLoop answers commands in the clear until STARTTLS, or inside TLS until QUIT
 // (RFC 5321, 3207).

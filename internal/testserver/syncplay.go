@@ -6,7 +6,7 @@ import (
 	"io"
 )
 
-var _ = provide(func(servers map[string]protocol) {
+func syncplayServers(servers map[string]protocol) {
 	servers["syncplay"] = protocol{
 		upgrade: syncplayLoop,
 		session: syncplayLoop,
@@ -17,7 +17,7 @@ var _ = provide(func(servers map[string]protocol) {
 			`{"Quit": null}`, // no message of the protocol's: there is none that ends a session
 		},
 	}
-})
+}
 
 // syncplayClient is what the server knows of a client.
 type syncplayClient struct{ name, room string }

@@ -22,7 +22,7 @@ const (
 // telnetMax is how long a line or a subnegotiation may be, in bytes.
 const telnetMax = 1000
 
-var _ = provide(func(servers map[string]protocol) {
+func telnetServers(servers map[string]protocol) {
 	inside := protocol{
 		session: telnetSession,
 		talk: []string{
@@ -37,7 +37,7 @@ var _ = provide(func(servers map[string]protocol) {
 	servers["telnets"] = inside
 	inside.upgrade = telnetUpgrade
 	servers["telnet"] = inside
-})
+}
 
 func telnetSend(c *conn, parts ...string) error {
 	_, err := io.WriteString(c.Conn, strings.Join(parts, ""))

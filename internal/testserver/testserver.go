@@ -65,24 +65,32 @@ func cutPacket(data []byte, n int, atEOF bool) (int, []byte, error) {
 	return 0, nil, nil
 }
 
-// providers each put the servers of one file into servers.
-var providers []func(servers map[string]protocol)
-
-// provide adds a provider. It is called when the program starts; all else waits, since most runs need
-// no server.
-func provide(p func(servers map[string]protocol)) struct{} {
-	providers = append(providers, p)
-	return struct{}{}
+// providers each put the servers of one file into servers, when one is needed: most runs need none.
+var providers = []func(servers map[string]protocol){
+	acapServers, amqpServers, beepServers, csyncServers, diameterServers, doveadmServers, ftpServers,
+	httpServers, icapServers, imapServers, implicitServers, ircServers, kerberosServers, ldapServers,
+	mssqlServers, mtqpServers, muninServers, mupdateServers, mysqlServers, mysqlxServers, natsServers,
+	nbdServers, nfsServers, nntpServers, nutServers, packetsServers, pcepServers, pop3Servers,
+	postgresServers, quasselServers, rdpServers, sieveServers, smtpServers, syncplayServers,
+	telnetServers, tlsServers, vncServers, xmppServers,
 }
 
-// servers are all servers, by their protocols' names.
-var servers = sync.OnceValue(func() map[string]protocol {
-	all := make(map[string]protocol)
-	for _, p := range providers {
-		p(all)
-	}
-	return all
-})
+// known are all servers, by their protocols' names.
+var known struct {
+	once    sync.Once
+	servers map[string]protocol
+}
+
+// servers returns all of them.
+func servers() map[string]protocol {
+	known.once.Do(func() {
+		known.servers = make(map[string]protocol)
+		for _, p := range providers {
+			p(known.servers)
+		}
+	})
+	return known.servers
+}
 
 // Names returns the protocols that there is a server for.
 func Names() []string {

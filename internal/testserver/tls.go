@@ -1,6 +1,6 @@
 package testserver
 
-var _ = provide(func(servers map[string]protocol) {
+func tlsServers(servers map[string]protocol) {
 	servers["tls"] = protocol{
 		session: func(c *conn) error {
 			for {
@@ -15,4 +15,4 @@ var _ = provide(func(servers map[string]protocol) {
 		},
 		talk: []string{"hello", "bye"},
 	}
-})
+}

@@ -26,7 +26,7 @@ const (
 // vncMaxText is how long what a client has cut may be, in bytes.
 const vncMaxText = 1000
 
-var _ = provide(func(servers map[string]protocol) {
+func vncServers(servers map[string]protocol) {
 	servers["vnc"] = protocol{
 		upgrade: vncUpgrade,
 		session: vncSession,
@@ -37,7 +37,7 @@ var _ = provide(func(servers map[string]protocol) {
 		},
 		packets: &Packets{Split: vncSplit, Name: vncPacketName},
 	}
-})
+}
 
 func vncSend(c *conn, packet string) error {
 	_, err := io.WriteString(c.Conn, packet)

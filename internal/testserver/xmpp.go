@@ -15,7 +15,7 @@ const (
 	xmppSASLNS   = "urn:ietf:params:xml:ns:xmpp-sasl"
 )
 
-var _ = provide(func(servers map[string]protocol) {
+func xmppServers(servers map[string]protocol) {
 	const starttls = "<starttls xmlns='" + xmppTLSNS + "'><required/></starttls>"
 	const plain = "<mechanisms xmlns='" + xmppSASLNS + "'><mechanism>PLAIN</mechanism></mechanisms>"
 	const external = "<mechanisms xmlns='" + xmppSASLNS + "'><mechanism>EXTERNAL</mechanism></mechanisms>" +
@@ -38,7 +38,7 @@ var _ = provide(func(servers map[string]protocol) {
 		inside.upgrade = upgrade
 		servers[kind.name] = inside
 	}
-})
+}
 
 // xmppStream answers the client's stream header with one of its own and features, and
 // lets answer see to each element that the client sends in it. It returns nil when

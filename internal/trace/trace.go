@@ -42,7 +42,8 @@ type Trace struct {
 	shaken bool  // the handshake is done
 	closed bool  // by this side
 	lines  int
-	runs   [2]run // of the client and the server
+	secret *regexp.Regexp // of secretField
+	runs   [2]run         // of the client and the server
 }
 
 // Create begins a trace in a file that its owner alone can read. A file that is there is replaced.
@@ -57,7 +58,11 @@ func Create(path string) (*Trace, error) {
 			return nil, err
 		}
 	}
-	return &Trace{file: file, start: time.Now()}, nil
+	return newTrace(file), nil
+}
+
+func newTrace(file io.WriteCloser) *Trace {
+	return &Trace{file: file, start: time.Now(), secret: regexp.MustCompile(secretField)}
 }
 
 // Note writes what neither side says. The text can be shown as it is.
@@ -228,19 +233,17 @@ func (t *Trace) said(l negotiate.Line) {
 	case inside:
 		t.event(who, fmt.Sprintf("(inside TLS, %d bytes)", len(l.Text)))
 	default:
-		t.event(who, quote.Escape(mask(l.Text)))
+		t.event(who, quote.Escape(t.mask(l.Text)))
 	}
 }
 
 // secretField matches fields that are made for secrets in what looks like a header of HTTP's kind. No
 // upgrade sends one; a server may.
-var secretField = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`(?im)^([a-z0-9-]*(?:authorization|cookie|token|secret|password|api-key)[a-z0-9-]*:)[ \t]*([^\r\n]+)`)
-})
+const secretField = `(?im)^([a-z0-9-]*(?:authorization|cookie|token|secret|password|api-key)[a-z0-9-]*:)[ \t]*([^\r\n]+)`
 
 // mask puts the length in the place of what may be a secret.
-func mask(text string) string {
-	return secretField().ReplaceAllStringFunc(text, func(field string) string {
+func (t *Trace) mask(text string) string {
+	return t.secret.ReplaceAllStringFunc(text, func(field string) string {
 		name, value, _ := strings.Cut(field, ":")
 		return fmt.Sprintf("%s: (%d bytes)", name, len(strings.TrimSpace(value)))
 	})

@@ -27,7 +27,7 @@ func (*page) Close() error { return nil }
 
 func begin() (*Trace, *page) {
 	p := new(page)
-	return &Trace{file: p, start: time.Now()}, p
+	return newTrace(p), p
 }
 
 func TestSecretsAreMasked(t *testing.T) {
@@ -167,7 +167,7 @@ func (full) Write([]byte) (int, error) { return 0, errors.New("no space left") }
 func (full) Close() error              { return nil }
 
 func TestFullDisk(t *testing.T) {
-	tr := &Trace{file: full{}, start: time.Now()}
+	tr := newTrace(full{})
 	tr.Note("x")
 	if err := tr.End(0); err == nil || err.Error() != "no space left" {
 		t.Errorf("error is %v", err)
