@@ -83,17 +83,24 @@ func runSorted(ctx context.Context, app *cli.App, sorted []string) error {
 		command, options = app.Command(options[0]), options[1:]
 	}
 	set := flag.NewFlagSet(command.Name, flag.ContinueOnError)
+	names := make([]string, len(options)) // as they stand first in the list of options
+	for i, option := range options {
+		names[i] = findFlag(command.Flags, optionName(option)).Names()[0]
+	}
 	for _, f := range command.Flags {
+		// What was not given and has no value reads as nothing, in the set or not; each there takes a microsecond.
+		if f.(cli.DocGenerationFlag).GetValue() == "" && !slices.Contains(names, f.Names()[0]) {
+			continue
+		}
 		if err := f.Apply(set); err != nil {
 			return err
 		}
 	}
-	for _, option := range options {
-		_, value, given := strings.Cut(option, "=")
+	for i, name := range names {
+		_, value, given := strings.Cut(options[i], "=")
 		if !given {
 			value = "true"
 		}
-		name := findFlag(command.Flags, optionName(option)).Names()[0]
 		if err := set.Set(name, value); err != nil {
 			return usagef("option --%s can't be %s: %w", name, quote.Short(value), err)
 		}

@@ -571,7 +571,12 @@ func (v *secondsValue) String() string {
 func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
 
 // given reads an option of type listValue.
-func given(c *cli.Context, name string) []string { return *c.Generic(name).(*listValue) }
+func given(c *cli.Context, name string) []string {
+	if v, ok := c.Generic(name).(*listValue); ok {
+		return *v
+	}
+	return nil
+}
 
 // listValue is what an option that may be repeated was given, in order.
 type listValue []string
