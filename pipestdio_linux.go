@@ -10,9 +10,12 @@ import (
 	"tlsup/internal/direct"
 )
 
-// pipeSize is how many bytes a pipe on stdin is asked to hold, in place of 64 KiB: the
-// writer and we take turns less often.
-const pipeSize = 256 << 10
+// inputSize and outputSize are how many bytes pipes on stdin and stdout are asked to hold, in place of
+// 64 KiB: their other ends and we take turns less often.
+const (
+	inputSize  = 256 << 10
+	outputSize = 1 << 20
+)
 
 // inputFrom returns what to read stdin from. A pipe is made larger, if it may be, and opened once more:
 // waiting for it then blocks no thread, which costs a multiple of a round trip on one core.
@@ -21,16 +24,18 @@ func inputFrom(stdin *os.File) io.Reader {
 	if again == nil {
 		return stdin
 	}
-	unix.FcntlInt(stdin.Fd(), unix.F_SETPIPE_SZ, pipeSize)
+	unix.FcntlInt(stdin.Fd(), unix.F_SETPIPE_SZ, inputSize)
 	return direct.Reader(again)
 }
 
-// outputTo returns what to write stdout to. A pipe is opened once more for what is short.
+// outputTo returns what to write stdout to. A pipe is made larger, if it may be, and opened once more for
+// what is short.
 func outputTo(stdout *os.File) io.Writer {
 	again := reopen(stdout, unix.O_WRONLY)
 	if again == nil {
 		return stdout
 	}
+	unix.FcntlInt(stdout.Fd(), unix.F_SETPIPE_SZ, outputSize)
 	return direct.Pipe(again, stdout)
 }
 
