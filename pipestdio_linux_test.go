@@ -46,6 +46,29 @@ func TestPipesStayAsTheyWere(t *testing.T) {
 	}
 }
 
+// TestPipesHoldMore: both pipes are made larger, wherever the system lets us.
+func TestPipesHoldMore(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	for _, c := range []struct {
+		grow func()
+		size int
+	}{
+		{func() { inputFrom(r) }, inputSize},
+		{func() { outputTo(w) }, outputSize},
+	} {
+		c.grow()
+		grown, err := unix.FcntlInt(w.Fd(), unix.F_GETPIPE_SZ, 0)
+		if _, denied := unix.FcntlInt(w.Fd(), unix.F_SETPIPE_SZ, c.size); err != nil || denied == nil && grown != c.size {
+			t.Errorf("the pipe holds %d bytes, want %d, %v", grown, c.size, err)
+		}
+	}
+}
+
 // TestPipeNobodyReads: the end of who reads stdout is known as before, and so is one before the start.
 func TestPipeNobodyReads(t *testing.T) {
 	r, w, err := os.Pipe()

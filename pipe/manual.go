@@ -72,7 +72,7 @@ func (p *Pipe) RunManual(ctx context.Context, clear net.Conn, m Manual) error {
 	case err != nil:
 		return err // sending stays acquired: no input gets into a failed handshake
 	}
-	p.conn = conn
+	p.begin(conn)
 	p.release() // give has acquired it
 	return p.session(ctx)
 }

@@ -52,10 +52,10 @@ var past = time.Unix(1, 0)
 var ErrResetBehind = errors.New("the peer reset the session behind our close_notify")
 
 const (
-	// bufSize is how many bytes are read from the connection at a time, and sendSize from the input: with
-	// the overhead of their records they are still written at once, where more would cost a tenth.
-	bufSize  = 128 << 10
-	sendSize = 112 << 10
+	// bufSize is how many bytes are read from the connection at a time, and sendSize from the input: as
+	// records they are read or written at once.
+	bufSize  = 256 << 10
+	sendSize = 240 << 10
 	// pause is how long input may pause after the peer's close_notify before it counts as
 	// ended; socat waits as long.
 	pause = 500 * time.Millisecond
@@ -140,9 +140,17 @@ func (e sendError) Unwrap() error { return e.error }
 func (p *Pipe) Run(ctx context.Context, conn Conn) error {
 	p.init()
 	defer close(p.done)
-	p.conn = conn
+	p.begin(conn)
 	go p.send(func() bool { return false })
 	return p.session(ctx)
+}
+
+// begin sets the session, of which there is one in a process.
+func (p *Pipe) begin(conn Conn) {
+	if session, ok := conn.(interface{ Bulk() }); ok {
+		session.Bulk()
+	}
+	p.conn = conn
 }
 
 func (p *Pipe) init() {

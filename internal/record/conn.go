@@ -28,7 +28,7 @@ type Conn struct {
 	r, w    int
 	left    int
 	err     error // of the network, after in[r:w]
-	next    appetite
+	hunger  appetite
 	noBlock bool // Read must not wait for the network
 	eof     bool // crypto/tls was told of the network's end
 
@@ -111,12 +111,13 @@ func (c *Conn) read() (n int, err error) {
 		c.idle = newIdleReader(bare(c.Conn))
 	}
 	if c.idle != nil {
+		c.idle.hunger.bulk = c.hunger.bulk
 		c.in, n, err = c.idle.receive()
 		return n, err
 	}
-	c.in = takeBuffer(int(c.next))
+	c.in = takeBuffer(c.hunger.next)
 	n, err = c.Conn.Read(c.in.b)
-	c.next.after(n, c.in)
+	c.hunger.after(n, c.in)
 	return n, err
 }
 
@@ -157,7 +158,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 	if !c.collect {
 		return Send(c.Conn, p)
 	}
-	const most = bufferSize + overhead
+	most := c.hunger.most() + overhead
 	if c.filled+len(p) > most {
 		if err := c.flush(); err != nil {
 			return 0, err
@@ -167,7 +168,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 		return Send(c.Conn, p)
 	}
 	if c.out == nil {
-		c.out = takeBuffer(bufferSize)
+		c.out = takeBuffer(c.hunger.most())
 	}
 	c.filled += copy(c.out.b[c.filled:most], p)
 	return len(p), nil

@@ -5,7 +5,7 @@ package record
 import "net"
 
 // An idleReader is for systems on which reading does not block when there is nothing.
-type idleReader struct{}
+type idleReader struct{ hunger appetite }
 
 func newIdleReader(net.Conn) *idleReader { return nil }
 

@@ -14,10 +14,10 @@ import (
 
 // An idleReader reads from a connection of the system's, without a buffer while it waits.
 type idleReader struct {
-	conn net.Conn
-	raw  syscall.RawConn
-	try  func(fd uintptr) bool // (*idleReader).readNow
-	next appetite
+	conn   net.Conn
+	raw    syscall.RawConn
+	try    func(fd uintptr) bool // (*idleReader).readNow
+	hunger appetite
 
 	b   *buffer // what readNow has read, n bytes
 	n   int
@@ -46,7 +46,7 @@ func newIdleReader(conn net.Conn) *idleReader {
 
 // readNow is called when something may have come, and tells whether it has.
 func (r *idleReader) readNow(fd uintptr) bool {
-	r.b = takeBuffer(int(r.next))
+	r.b = takeBuffer(r.hunger.next)
 	r.n, r.err = direct.Read(fd, r.b.b)
 	if r.err != syscall.EAGAIN {
 		return true
@@ -64,7 +64,7 @@ func (r *idleReader) receive() (*buffer, int, error) {
 	b := r.b
 	r.b = nil
 	if err == nil && r.err == nil && r.n > 0 {
-		r.next.after(r.n, b)
+		r.hunger.after(r.n, b)
 		return b, r.n, nil
 	}
 	b.release()

@@ -13,6 +13,9 @@ const (
 	// how many more they are as records: one read becomes one write.
 	bufferSize = 112 << 10
 	overhead   = 1 << 10
+	// bulkSize is the same for a session that has the process to itself. Thousands at once would keep too
+	// much in memory, and each other out of the processor's caches.
+	bulkSize = 240 << 10
 	// smallSize is the same where there are few: in handshakes and dialogues. A buffer that large is
 	// made in no time, and the garbage collector takes all that are free, again and again.
 	smallSize = 8 << 10
@@ -20,15 +23,19 @@ const (
 
 var (
 	buffers      = sync.Pool{New: func() any { return &buffer{make([]byte, bufferSize, bufferSize+overhead)} }}
+	bulkBuffers  = sync.Pool{New: func() any { return &buffer{make([]byte, bulkSize, bulkSize+overhead)} }}
 	smallBuffers = sync.Pool{New: func() any { return &buffer{make([]byte, smallSize)} }}
 )
 
-// takeBuffer returns a buffer for n bytes, or a large one.
+// takeBuffer returns a buffer for n bytes, or the largest.
 func takeBuffer(n int) *buffer {
-	if n <= smallSize {
+	switch {
+	case n <= smallSize:
 		return smallBuffers.Get().(*buffer)
+	case n <= bufferSize:
+		return buffers.Get().(*buffer)
 	}
-	return buffers.Get().(*buffer)
+	return bulkBuffers.Get().(*buffer)
 }
 
 // release gives the buffer back. A nil one is passed over.
@@ -37,22 +44,35 @@ func (b *buffer) release() {
 	case b == nil:
 	case len(b.b) == smallSize:
 		smallBuffers.Put(b)
+	case len(b.b) == bulkSize:
+		bulkBuffers.Put(b)
 	default:
 		buffers.Put(b)
 	}
 }
 
 // An appetite is how much the next read is made for: what fills its buffer is followed by more.
-type appetite int
+type appetite struct {
+	next int
+	bulk bool
+}
 
 // after takes account of a read of n bytes into a buffer.
 func (a *appetite) after(n int, b *buffer) {
 	switch {
 	case n == len(b.b):
-		*a = bufferSize
+		a.next = a.most()
 	case n < smallSize:
-		*a = 0
+		a.next = 0
 	}
+}
+
+// most is how much is read and written at a time at most.
+func (a *appetite) most() int {
+	if a.bulk {
+		return bulkSize
+	}
+	return bufferSize
 }
 
 // A Receiver reads from a connection. While it waits, it holds no buffer if the connection is the

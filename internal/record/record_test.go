@@ -90,7 +90,7 @@ func reading(s *Session, receiver bool, random *rand.Rand) io.Reader {
 	if receiver {
 		return &receiving{r: NewReceiver(s)}
 	}
-	return &sized{s, 1 + random.IntN(200<<10)}
+	return &sized{s, 1 + random.IntN(300<<10)}
 }
 
 // receiving reads from a Receiver.
@@ -122,7 +122,7 @@ func (s *sized) Read(p []byte) (int, error) { return s.Reader.Read(p[:min(len(p)
 // TestWhatGoesInComesOut sends random amounts both ways over randomly cut segments: what they cut
 // is either the client's reads or the server's writes, so that the client's connection is bare.
 func TestWhatGoesInComesOut(t *testing.T) {
-	for seed := range uint64(40) {
+	for seed := range uint64(60) {
 		var a, b net.Conn = tcpPair(t)
 		random := rand.New(rand.NewPCG(seed, 1))
 		if seed%4 < 2 {
@@ -131,6 +131,9 @@ func TestWhatGoesInComesOut(t *testing.T) {
 			b = segmentedOut{b, random}
 		}
 		client, server := sessions(t, a, b)
+		if seed%3 == 0 {
+			client.Bulk()
+		}
 		random = rand.New(rand.NewPCG(seed, 2))
 		sent := make([]byte, random.IntN(1<<20))
 		for i := range sent {
@@ -153,7 +156,7 @@ func TestWhatGoesInComesOut(t *testing.T) {
 			client.CloseWrite()
 		}()
 		var got bytes.Buffer
-		buf := make([]byte, 200<<10)
+		buf := make([]byte, 300<<10)
 		if _, err := io.CopyBuffer(struct{ io.Writer }{&got}, reading(client, seed%2 == 0, random), buf); err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
@@ -240,14 +243,19 @@ func (w *writes) Write(p []byte) (int, error) {
 
 // TestOneWrite: what one read yields goes out in one write, however many records it takes.
 func TestOneWrite(t *testing.T) {
-	a, b := tcpPair(t)
-	counted := &writes{Conn: a}
-	client, server := sessions(t, counted, b)
-	go io.Copy(io.Discard, server)
-	for _, size := range []int{1, maxData, maxData + 1, bufferSize - 1, bufferSize} {
-		counted.n = 0
-		if _, err := client.Write(make([]byte, size)); err != nil || counted.n != 1 {
-			t.Errorf("%d bytes: %d writes, %v", size, counted.n, err)
+	for _, most := range []int{bufferSize, bulkSize} {
+		a, b := tcpPair(t)
+		counted := &writes{Conn: a}
+		client, server := sessions(t, counted, b)
+		if most == bulkSize {
+			client.Bulk()
+		}
+		go io.Copy(io.Discard, server)
+		for _, size := range []int{1, maxData, maxData + 1, most - 1, most} {
+			counted.n = 0
+			if _, err := client.Write(make([]byte, size)); err != nil || counted.n != 1 {
+				t.Errorf("%d bytes: %d writes, %v", size, counted.n, err)
+			}
 		}
 	}
 }
