@@ -115,7 +115,7 @@ func (c *Conn) read() (n int, err error) {
 		c.in, n, err = c.idle.receive()
 		return n, err
 	}
-	c.in = takeBuffer(c.hunger.next)
+	c.in = takeBuffer(int(c.hunger.next))
 	n, err = c.Conn.Read(c.in.b)
 	c.hunger.after(n, c.in)
 	return n, err

@@ -46,7 +46,7 @@ func newIdleReader(conn net.Conn) *idleReader {
 
 // readNow is called when something may have come, and tells whether it has.
 func (r *idleReader) readNow(fd uintptr) bool {
-	r.b = takeBuffer(r.hunger.next)
+	r.b = takeBuffer(int(r.hunger.next))
 	r.n, r.err = direct.Read(fd, r.b.b)
 	if r.err != syscall.EAGAIN {
 		return true
