@@ -143,11 +143,11 @@ func shortOptions(flags []cli.Flag, args []string) (options []string, used int, 
 		if flag == nil {
 			return nil, 0, unknownShort(flags, cluster, r)
 		}
-		rest := cluster[i+len(string(r)):]
-		if value, attached := strings.CutPrefix(rest, "="); attached && !takesValue(flag) {
-			return nil, 0, usagef("option -%c takes no value, %s can't be used", r, quote.Short(value))
-		}
+		rest := cluster[i+1:] // options are ASCII
 		if !takesValue(flag) {
+			if value, attached := strings.CutPrefix(rest, "="); attached {
+				return nil, 0, usagef("option -%c takes no value, %s can't be used", r, quote.Short(value))
+			}
 			options = append(options, "-"+string(r))
 			continue
 		}

@@ -171,11 +171,10 @@ func (p *program) app(args []string) *cli.App {
 		return named(make())
 	}
 	app := &cli.App{
-		Name:    "tlsup",
-		Usage:   "connect stdin and stdout to a server, upgrade to TLS, pipe on",
-		Version: versionText(),
-		Flags:   named(pipeFlags()),
-		Action:  p.pipe,
+		Name:   "tlsup",
+		Usage:  "connect stdin and stdout to a server, upgrade to TLS, pipe on",
+		Flags:  named(pipeFlags()),
+		Action: p.pipe,
 		Commands: []*cli.Command{
 			{
 				Name:      "tunnel",
